@@ -1,0 +1,1 @@
+//! An HTTP forward proxy as a library.
