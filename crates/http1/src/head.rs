@@ -1,0 +1,378 @@
+//! Heads: received in pieces, refused at the first byte that cannot be right, then read in place.
+//!
+//! A head owns its bytes and is meant to be used again: `clear` keeps the memory. It never holds
+//! more than [`HeadLimits::bytes`] of text, and beside that 20 bytes per field.
+
+use crate::connection::Connection;
+use crate::fields::{Field, Name, is_tchar, list};
+use crate::lines::{diagnose_request, diagnose_response};
+use crate::malformed::Malformed;
+use crate::raw::{Kind, Raw, Tokens, slice, span};
+
+/// A version that is spoken here (RFC 9112 §2.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    Http11,
+}
+
+impl Version {
+    /// `1.0` or `1.1`, as in `Via`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "1.0",
+            Self::Http11 => "1.1",
+        }
+    }
+}
+
+/// What a head may measure.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// Bytes from the first one, empty lines before the start line included, to the end of the
+    /// empty line that ends the head. At most 4 GiB.
+    pub bytes: usize,
+    /// Field lines, and also names in `Connection`.
+    pub fields: usize,
+}
+
+impl Default for HeadLimits {
+    /// 16 KiB and 500 fields.
+    fn default() -> Self {
+        Self {
+            bytes: 16_384,
+            fields: 500,
+        }
+    }
+}
+
+/// What became of the input of `receive`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// All of the input was taken, more is needed.
+    Partial,
+    /// The head ended after this many bytes of the input; the rest belongs to what follows.
+    Complete(usize),
+}
+
+/// The head of a request: request line and fields (RFC 9112 §3, §5).
+#[derive(Debug)]
+pub struct RequestHead {
+    raw: Raw,
+    method: (u32, u32),
+    target: (u32, u32),
+    version: Version,
+    expects_continue: bool,
+}
+
+/// The head of a response: status line and fields (RFC 9112 §4, §5).
+#[derive(Debug)]
+pub struct ResponseHead {
+    raw: Raw,
+    status: u16,
+    reason: (u32, u32),
+    version: Version,
+}
+
+/// What both heads have in common, written once.
+macro_rules! common {
+    ($head:ident, $kind:expr) => {
+        impl $head {
+            /// Forgets the message and keeps the memory.
+            pub fn clear(&mut self) {
+                let mut raw = std::mem::replace(&mut self.raw, Raw::new());
+                raw.clear();
+                *self = Self { raw, ..Self::new() };
+            }
+
+            /// Forgets the message and gives the memory back.
+            pub fn shrink(&mut self) {
+                *self = Self::new();
+            }
+
+            /// Bytes of memory held, used or not.
+            #[must_use]
+            pub fn capacity(&self) -> usize {
+                self.raw.capacity()
+            }
+
+            /// Takes bytes until the head is complete, and only those of the head. Empty lines
+            /// before the start line are skipped (RFC 9112 §2.2). No byte is looked at twice
+            /// before the head is complete, however small the pieces.
+            ///
+            /// # Errors
+            ///
+            /// The first rule that the head breaks: line ends, limits and the first byte as soon
+            /// as they are seen, the rest when the head is complete. The same error however the
+            /// bytes were cut, and again if called again.
+            pub fn receive(
+                &mut self,
+                input: &[u8],
+                limits: &HeadLimits,
+            ) -> Result<Received, Malformed> {
+                if let Some(outcome) = self.raw.outcome() {
+                    return outcome;
+                }
+                let received = self.raw.receive(input, limits, &$kind);
+                let parsed = received.and_then(|end| match end {
+                    None => Ok(Received::Partial),
+                    Some(end) => self.parse(limits).map(|()| Received::Complete(end)),
+                });
+                parsed.map_err(|why| self.raw.refuse(why))
+            }
+
+            /// Whether no byte has come yet; skipped empty lines do not count.
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.raw.is_empty()
+            }
+
+            /// Whether the head is complete and in order.
+            #[must_use]
+            pub fn is_complete(&self) -> bool {
+                self.raw.is_complete()
+            }
+
+            /// The head as received so far, from its start line on.
+            #[must_use]
+            pub fn bytes(&self) -> &[u8] {
+                self.raw.bytes()
+            }
+
+            /// The version of the sender. HTTP/1.1 before completion.
+            #[must_use]
+            pub fn version(&self) -> Version {
+                self.version
+            }
+
+            /// The fields in their order. None before completion.
+            #[inline]
+            pub fn fields(&self) -> impl Iterator<Item = Field<'_>> + Clone {
+                self.raw.fields()
+            }
+
+            /// The first field of this name. For [`Name::Other`], the first unknown one.
+            #[must_use]
+            pub fn field(&self, id: Name) -> Option<Field<'_>> {
+                self.raw.field(id)
+            }
+
+            /// Whether there is a field of this name; costs one comparison.
+            #[inline]
+            #[must_use]
+            pub fn has(&self, id: Name) -> bool {
+                self.raw.has(id)
+            }
+
+            /// What the `Connection` fields say together.
+            #[must_use]
+            pub fn connection(&self) -> &Connection {
+                self.raw.connection()
+            }
+
+            /// Whether a `Connection` field names this field, so that it is not passed on
+            /// (RFC 9110 §7.6.1). Never for what a sender must not be able to take away: routing,
+            /// framing, representation and credentials. `TE`, `Upgrade` and `Keep-Alive` have
+            /// flags in [`Connection`] and are not looked up here.
+            #[must_use]
+            pub fn is_nominated(&self, name: &[u8]) -> bool {
+                self.raw.is_nominated(name)
+            }
+        }
+
+        impl Default for $head {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+    };
+}
+
+common!(RequestHead, REQUEST);
+common!(ResponseHead, RESPONSE);
+
+impl RequestHead {
+    /// An empty head. Allocates nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            raw: Raw::new(),
+            method: (0, 0),
+            target: (0, 0),
+            version: Version::Http11,
+            expects_continue: false,
+        }
+    }
+
+    /// The method, a token. Empty before completion.
+    #[must_use]
+    pub fn method(&self) -> &[u8] {
+        slice(self.raw.bytes(), self.method)
+    }
+
+    /// The request target as written: visible ASCII. Empty before completion.
+    #[must_use]
+    pub fn target(&self) -> &[u8] {
+        slice(self.raw.bytes(), self.target)
+    }
+
+    /// What has come of the request line, at most 256 bytes: for the log, also after an error.
+    #[must_use]
+    pub fn request_line_so_far(&self) -> &[u8] {
+        self.raw.start_line_so_far()
+    }
+
+    /// Whether the client's connection may serve another request. An HTTP/1.0 client's never
+    /// does: a proxy does not keep it, because old proxies pass `keep-alive` on blindly
+    /// (RFC 9112 §9.3).
+    #[must_use]
+    pub fn persists(&self) -> bool {
+        self.version == Version::Http11 && !self.connection().close
+    }
+
+    /// Whether the client waits for a 100 (RFC 9110 §10.1.1). Never in HTTP/1.0.
+    #[must_use]
+    pub fn expects_continue(&self) -> bool {
+        self.expects_continue
+    }
+
+    /// The protocols of `Upgrade`, if it is meant: in HTTP/1.1 and listed in `Connection`
+    /// (RFC 9110 §7.8).
+    pub fn upgrade_offers(&self) -> impl Iterator<Item = &[u8]> {
+        let meant = self.version == Version::Http11 && self.connection().upgrade;
+        self.fields()
+            .filter(move |field| meant && field.id == Name::Upgrade)
+            .flat_map(|field| list(field.value))
+    }
+
+    fn parse(&mut self, limits: &HeadLimits) -> Result<(), Malformed> {
+        let indexed = self.raw.index(limits, |bytes, slots| {
+            let mut request = httparse::Request::new(&mut []);
+            let parsed = request.parse_with_uninit_headers(bytes, slots).ok()?;
+            let target = request.path?;
+            // The tokenizer lets UTF-8 into targets.
+            if parsed != httparse::Status::Complete(bytes.len()) || !target.is_ascii() {
+                return None;
+            }
+            let method = span(bytes, request.method?.as_bytes());
+            let target = span(bytes, target.as_bytes());
+            Some(Tokens {
+                start: (method, target, version(request.version?)?),
+                fields: request.headers,
+            })
+        });
+        (self.method, self.target, self.version) =
+            indexed.unwrap_or_else(|| Err(diagnose_request(self.raw.bytes())))?;
+        self.expects_continue = self.version == Version::Http11 && self.lists_continue();
+        Ok(())
+    }
+
+    fn lists_continue(&self) -> bool {
+        self.has(Name::Expect)
+            && self
+                .fields()
+                .filter(|field| field.id == Name::Expect)
+                .flat_map(|field| list(field.value))
+                .any(|what| what.eq_ignore_ascii_case(b"100-continue"))
+    }
+}
+
+impl ResponseHead {
+    /// An empty head. Allocates nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            raw: Raw::new(),
+            status: 0,
+            reason: (0, 0),
+            version: Version::Http11,
+        }
+    }
+
+    /// The status, 100 to 599. 0 before completion.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The reason phrase, often empty. It may contain bytes over 0x7f.
+    #[must_use]
+    pub fn reason(&self) -> &[u8] {
+        slice(self.raw.bytes(), self.reason)
+    }
+
+    /// What has come of the status line, at most 256 bytes: for the log, also after an error.
+    #[must_use]
+    pub fn status_line_so_far(&self) -> &[u8] {
+        self.raw.start_line_so_far()
+    }
+
+    /// Whether the origin would serve another request on this connection: HTTP/1.1 without
+    /// `close`, HTTP/1.0 with `keep-alive` (RFC 9112 §9.3).
+    #[must_use]
+    pub fn persists(&self) -> bool {
+        let connection = self.connection();
+        !connection.close && (self.version == Version::Http11 || connection.keep_alive)
+    }
+
+    fn parse(&mut self, limits: &HeadLimits) -> Result<(), Malformed> {
+        let indexed = self.raw.index(limits, |bytes, slots| {
+            let mut response = httparse::Response::new(&mut []);
+            let parsed = httparse::ParserConfig::default()
+                .parse_response_with_uninit_headers(&mut response, bytes, slots)
+                .ok()?;
+            let status = response.code?;
+            if parsed != httparse::Status::Complete(bytes.len()) || !(100..=599).contains(&status) {
+                return None;
+            }
+            Some(Tokens {
+                start: (status, reason(bytes), version(response.version?)?),
+                fields: response.headers,
+            })
+        });
+        (self.status, self.reason, self.version) =
+            indexed.unwrap_or_else(|| Err(diagnose_response(self.raw.bytes())))?;
+        Ok(())
+    }
+}
+
+const REQUEST: Kind = Kind {
+    first_byte: |byte| match byte {
+        // A TLS record of type handshake.
+        0x16 => Err(Malformed::TlsClientHello),
+        0 => Err(Malformed::Nul),
+        byte if is_tchar(byte) => Ok(()),
+        _ => Err(Malformed::BadMethod),
+    },
+    endless_start_line: Malformed::RequestLineTooLong,
+};
+
+const RESPONSE: Kind = Kind {
+    first_byte: |byte| match byte {
+        b'H' => Ok(()),
+        0 => Err(Malformed::Nul),
+        _ => Err(Malformed::StatusLine),
+    },
+    endless_start_line: Malformed::HeadTooLarge,
+};
+
+fn version(minor: u8) -> Option<Version> {
+    match minor {
+        0 => Some(Version::Http10),
+        1 => Some(Version::Http11),
+        _ => None,
+    }
+}
+
+/// The reason phrase: what follows `HTTP/1.1 200 `. Not the tokenizer's, which drops obs-text.
+fn reason(head: &[u8]) -> (u32, u32) {
+    let rest = head.get(13..).unwrap_or_default();
+    let end = match head.get(12) {
+        Some(b' ') => memchr::memchr(b'\r', rest).unwrap_or(rest.len()),
+        _ => 0,
+    };
+    span(head, rest.get(..end).unwrap_or_default())
+}
