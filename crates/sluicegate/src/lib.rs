@@ -1,1 +1,53 @@
-//! An HTTP forward proxy as a library.
+//! An HTTP forward proxy whose memory is bounded by construction: bytes are read from one side
+//! only when the other side has room for them.
+//!
+//! ```no_run
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use sluicegate::{Proxy, transport::Listener};
+//!
+//! let listener = std::net::TcpListener::bind("127.0.0.1:3128")?;
+//! let proxy = Proxy::builder().build()?;
+//! proxy.serve(Listener::new(listener)?, std::future::pending()).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The rooms, each using only those above it: [`limits`], `flow`, `buffer`, `pipe`,
+//! [`transport`], [`record`], `forward`, `answer`, [`policy`], `origin`, `worker`, `exchange`,
+//! `tunnel`, `close`, `connection`, [`proxy`]. ARCHITECTURE.md walks through them.
+
+pub mod limits;
+
+mod flow;
+
+mod buffer;
+mod pipe;
+pub mod transport;
+
+pub mod record;
+
+mod answer;
+mod forward;
+
+pub mod policy;
+
+mod origin;
+
+mod worker;
+
+mod exchange;
+
+mod tunnel;
+
+mod close;
+
+mod connection;
+
+pub mod proxy;
+
+pub use limits::{HalfClose, LimitError, Limits};
+pub use policy::Policy;
+pub use proxy::{Builder, Proxy};
+pub use record::{Client, Ended, Fault, Record};
+pub use worker::is_local;

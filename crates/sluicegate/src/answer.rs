@@ -1,0 +1,131 @@
+//! Answers that we make ourselves, pure: well framed, typed, dated, and saying who failed, how,
+//! and what a user can do (RFC 9110 §15, RFC 9209).
+
+use std::time::SystemTime;
+
+use sluicegate_http1::{Name, RequestHead};
+
+use crate::forward::write_date;
+use crate::record::Fault;
+
+/// What a person sees who opens the proxy's address in a browser, or forgets the `-x`.
+pub(crate) const NOT_A_WEBSITE: &str = "This is an HTTP proxy, not a web site. Requests to it name the whole URL \
+     (RFC 9112 section 3.2.2): set it as the proxy of your program, for example with\n\
+     \n    curl -x http://ADDRESS-OF-THIS-PROXY http://example.com/\n";
+
+/// An answer without its framing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answer<'a> {
+    pub(crate) status: u16,
+    /// Whole field lines, each with its CRLF.
+    pub(crate) fields: &'a [u8],
+    pub(crate) content_type: &'a str,
+    pub(crate) body: &'a [u8],
+}
+
+/// Writes `answer`, head and body; of the body only its length for a HEAD.
+pub(crate) fn write(answer: &Answer<'_>, is_head: bool, close: bool, out: &mut Vec<u8>) {
+    let line = format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status));
+    out.extend_from_slice(line.as_bytes());
+    write_date(SystemTime::now(), out);
+    let framing = format!("Content-Type: {}\r\nContent-Length: {}\r\n", answer.content_type, answer.body.len());
+    out.extend_from_slice(framing.as_bytes());
+    out.extend_from_slice(answer.fields);
+    if close {
+        out.extend_from_slice(b"Connection: close\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    if !is_head {
+        out.extend_from_slice(answer.body);
+    }
+}
+
+/// Writes the answer that names `fault`.
+pub(crate) fn write_fault(fault: &Fault, is_head: bool, close: bool, out: &mut Vec<u8>) {
+    let mut body = format!("{} {}: {fault}.\n", fault.status(), reason(fault.status()));
+    let mut fields = String::from("Cache-Control: no-store\r\n");
+    if let Fault::Request(rule) = fault {
+        body.push_str(&format!("Rule: {} ({}).\n", rule.name(), rule.rfc()));
+    }
+    fields.push_str(&format!("Proxy-Status: sluicegate; error={}", fault.token()));
+    if let Fault::Request(rule) | Fault::Response(rule) = fault {
+        fields.push_str(&format!("; details=\"{}\"", rule.name()));
+    }
+    fields.push_str("\r\n");
+    if *fault == Fault::Capacity {
+        fields.push_str("Retry-After: 1\r\n");
+    }
+    let answer = Answer {
+        status: fault.status(),
+        fields: fields.as_bytes(),
+        content_type: "text/plain; charset=utf-8",
+        body: body.as_bytes(),
+    };
+    write(&answer, is_head, close, out);
+}
+
+/// Writes the 400 for a request that is meant for a web server.
+pub(crate) fn write_not_a_website(is_head: bool, close: bool, out: &mut Vec<u8>) {
+    let answer = Answer {
+        status: 400,
+        fields: b"Cache-Control: no-store\r\nProxy-Status: sluicegate; error=http_request_error; details=\"origin-form\"\r\n",
+        content_type: "text/plain; charset=utf-8",
+        body: NOT_A_WEBSITE.as_bytes(),
+    };
+    write(&answer, is_head, close, out);
+}
+
+/// Writes the answer to a TRACE or OPTIONS that goes no further (RFC 9110 §7.6.2, §9.3.7, §9.3.8).
+pub(crate) fn write_last_recipient(head: &RequestHead, close: bool, out: &mut Vec<u8>) {
+    if head.method() == b"OPTIONS" {
+        let answer = Answer {
+            status: 200,
+            fields: b"Allow: CONNECT, DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, TRACE\r\n",
+            content_type: "text/plain",
+            body: b"",
+        };
+        return write(&answer, false, close, out);
+    }
+    let mut echo = Vec::with_capacity(head.bytes().len());
+    echo.extend_from_slice(head.bytes().split_inclusive(|b| *b == b'\n').next().unwrap_or_default());
+    for field in head.fields().filter(|field| !is_secret(field.id)) {
+        for part in [field.name, b": ", field.value, b"\r\n"] {
+            echo.extend_from_slice(part);
+        }
+    }
+    echo.extend_from_slice(b"\r\n");
+    let answer = Answer { status: 200, fields: b"", content_type: "message/http", body: &echo };
+    write(&answer, false, close, out);
+}
+
+fn is_secret(id: Name) -> bool {
+    matches!(id, Name::Authorization | Name::ProxyAuthorization | Name::Cookie)
+}
+
+/// The 403 for a client that may not use this proxy: whole, so that it can be sent from a constant.
+pub(crate) const NOT_ALLOWED: &[u8] = b"HTTP/1.1 403 Forbidden\r\n\
+    Content-Type: text/plain\r\n\
+    Content-Length: 84\r\n\
+    Proxy-Status: sluicegate; error=http_request_denied\r\n\
+    Connection: close\r\n\
+    \r\n\
+    403 Forbidden: your address may not use this proxy; its --allow-client excludes it.\n";
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        508 => "Loop Detected",
+        _ => "Error",
+    }
+}

@@ -1,0 +1,59 @@
+//! How a client's connection ends: shutdown, linger, and what does not close cleanly is aborted.
+//!
+//! Closing while the client still sends makes its kernel throw away the answer that it has not
+//! read yet (RFC 9112 §9.6); so its bytes are read and dropped for a while, limited in time and
+//! in number. The reference's `_abortingCall` is the last step.
+
+use crate::flow::Flow;
+use crate::limits::Limits;
+use crate::pipe::Pipe;
+use crate::transport::{self, Transport, Watch};
+
+/// Ends the connection well: whatever has been written arrives, unless the client does not take it.
+pub(crate) async fn gracefully<C: Transport>(client: &C, request: &mut Pipe<'_>, limits: &Limits, flow: &Flow) {
+    request.clear();
+    if transport::shutdown(client).await.is_err() {
+        return; // it is gone already
+    }
+    flow.allow(Some(limits.linger_timeout));
+    let lingered = tokio::select! { biased;
+        over = drain(client, request, limits.linger_bytes) => over,
+        _ = flow.alarm() => Lingered::StillOpen,
+    };
+    request.clear();
+    match lingered {
+        Lingered::Ended => {}
+        Lingered::TooMuch => client.abort(),
+        Lingered::StillOpen => {
+            flow.allow(limits.abort_timeout.map(|all| all.saturating_sub(limits.linger_timeout)));
+            tokio::select! { biased;
+                _ = client.hangup(Watch::Fin) => {}
+                _ = flow.alarm() => client.abort(),
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Lingered {
+    /// The client has closed too.
+    Ended,
+    /// It sends more than it may.
+    TooMuch,
+    /// Nothing has been heard of its end.
+    StillOpen,
+}
+
+async fn drain<C: Transport>(client: &C, request: &mut Pipe<'_>, most: u64) -> Lingered {
+    let mut dropped = 0_u64;
+    while dropped <= most {
+        match transport::fill(request, client).await {
+            Ok(0) | Err(_) => return Lingered::Ended,
+            Ok(n) => {
+                dropped = dropped.saturating_add(n as u64);
+                request.clear();
+            }
+        }
+    }
+    Lingered::TooMuch
+}

@@ -1,0 +1,322 @@
+//! One request: what it asks, the way to its origin, the exchange, and how it ended.
+
+use sluicegate_http1::chunked::ChunkLimits;
+use sluicegate_http1::{Authority, Framing, Malformed, RequestHead, ResponseHead, Target, framing, target};
+
+use super::story::Story;
+use super::{Busy, Cx, Next};
+use crate::answer;
+use crate::exchange::{Answered, Asked, Exchange, Stop, attend};
+use crate::forward::{self, MaxForwards, RequestRoute};
+use crate::origin::{self, Reached};
+use crate::pipe::{Encoding, Pipe};
+use crate::record::{Ended, Fault};
+use crate::transport::{self, Tcp, Transport};
+use crate::tunnel::tunnel;
+
+/// Serves the request whose head is complete.
+pub(super) async fn serve<C: Transport>(cx: &Cx<'_, C>, busy: &mut Busy<'_>) -> Next {
+    let mut story = Story::begin(cx);
+    let Busy { request, response, head, response_head } = busy;
+    let mut pipes = Pipes { request, response, response_head };
+    let next = match understand(head) {
+        Err(rule) => pipes.fault(cx, &mut story, head, Fault::Request(rule)).await,
+        Ok(ask) => match ask.target {
+            Target::Authority(to) => connect(cx, &mut pipes, &mut story, head, to).await,
+            Target::Absolute { authority, .. } => plain(cx, &mut pipes, &mut story, &ask, authority).await,
+            Target::Origin(_) | Target::Asterisk => pipes.not_a_website(cx, &mut story, head).await,
+        },
+    };
+    story.tell(cx, head);
+    next
+}
+
+/// Answers what was not even a request, and ends the connection.
+pub(super) async fn refuse<C: Transport>(cx: &Cx<'_, C>, busy: &mut Busy<'_>, fault: Fault) -> Next {
+    let mut story = Story::begin(cx);
+    let Busy { request, response, head, response_head } = busy;
+    let mut pipes = Pipes { request, response, response_head };
+    let next = pipes.fault(cx, &mut story, head, fault).await;
+    story.tell(cx, head);
+    next
+}
+
+/// A request that has passed every check that needs nothing but its head.
+struct Ask<'h> {
+    head: &'h RequestHead,
+    target: Target<'h>,
+    framing: Framing,
+    max_forwards: MaxForwards,
+}
+
+fn understand(head: &RequestHead) -> Result<Ask<'_>, Malformed> {
+    let target = target::parse(head.method(), head.target())?;
+    target::host_field(head)?;
+    let framing = framing::request(head)?;
+    let max_forwards = forward::max_forwards(head);
+    if max_forwards == MaxForwards::Invalid {
+        return Err(Malformed::BadMaxForwards);
+    }
+    Ok(Ask { head, target, framing, max_forwards })
+}
+
+/// The two directions, and the slot of the response's head.
+struct Pipes<'b, 'p> {
+    request: &'b mut Pipe<'p>,
+    response: &'b mut Pipe<'p>,
+    response_head: &'b mut ResponseHead,
+}
+
+impl Pipes<'_, '_> {
+    /// Sends what `write` stages, as the answer to `head`.
+    async fn answer<C: Transport>(
+        &mut self,
+        cx: &Cx<'_, C>,
+        story: &mut Story,
+        head: &RequestHead,
+        status: u16,
+        write: impl FnOnce(bool, bool, &mut Vec<u8>),
+    ) -> Next {
+        // Only a request without a body is certain to have ended.
+        let ended = head.is_complete() && matches!(framing::request(head), Ok(Framing::Empty | Framing::Length(0)));
+        let goes_on = ended && head.method() != b"CONNECT" && head.persists() && status != 400 && !cx.flow.is_draining();
+        self.response.clear();
+        write(head.method() == b"HEAD", !goes_on, self.response.stage());
+        story.told.status = status;
+        story.told.heads = story.told.heads.saturating_add(self.response.stage().len() as u64);
+        cx.flow.allow(cx.worker.limits().body_timeout);
+        let sent = tokio::select! { biased;
+            sent = transport::flush(self.response, cx.client) => sent.is_ok(),
+            _ = cx.flow.alarm() => false,
+        };
+        match (sent, goes_on) {
+            (true, true) => Next::Again,
+            (true, false) => Next::Close,
+            (false, _) => Next::Abort,
+        }
+    }
+
+    async fn fault<C: Transport>(&mut self, cx: &Cx<'_, C>, story: &mut Story, head: &RequestHead, fault: Fault) -> Next {
+        story.ended = match fault {
+            Fault::Request(_) | Fault::Denied(_) | Fault::Loop | Fault::Capacity => Ended::Refused,
+            Fault::RequestTimeout => Ended::Deadline,
+            _ => Ended::OriginFailed,
+        };
+        let next = self
+            .answer(cx, story, head, fault.status(), |is_head, close, out| answer::write_fault(&fault, is_head, close, out))
+            .await;
+        story.fault = Some(fault);
+        next
+    }
+
+    async fn not_a_website<C: Transport>(&mut self, cx: &Cx<'_, C>, story: &mut Story, head: &RequestHead) -> Next {
+        story.ended = Ended::Refused;
+        self.answer(cx, story, head, 400, answer::write_not_a_website).await
+    }
+
+    /// What is left to do when something stopped before its end.
+    async fn stopped<C: Transport>(&mut self, cx: &Cx<'_, C>, story: &mut Story, head: &RequestHead, stop: Stop) -> Next {
+        let fault = match stop {
+            Stop::Gone(how) => {
+                story.ended = Ended::ClientGone(how);
+                return Next::Abort;
+            }
+            Stop::Aborted => {
+                story.ended = Ended::Stopped;
+                return Next::Abort;
+            }
+            Stop::Request(rule) => Fault::Request(rule),
+            Stop::ClientSlow => Fault::RequestTimeout,
+            Stop::Origin(fault) => fault,
+        };
+        if story.told.status == 0 {
+            return self.fault(cx, story, head, fault).await;
+        }
+        // The response has begun: the only honest end is a reset.
+        story.ended = match fault {
+            Fault::RequestTimeout => Ended::Deadline,
+            Fault::Request(_) => Ended::Refused,
+            _ => Ended::OriginFailed,
+        };
+        story.fault = Some(fault);
+        Next::Abort
+    }
+
+    /// Bytes both ways until both have ended.
+    async fn tunnel<C: Transport>(&mut self, cx: &Cx<'_, C>, story: &mut Story, origin: &Tcp) -> Next {
+        story.tunnel = true;
+        let limits = cx.worker.limits();
+        let ended = tunnel(cx.client, origin, self.request, self.response, limits, cx.flow).await;
+        story.bytes_in = story.bytes_in.saturating_add(self.request.given());
+        story.bytes_out = story.bytes_out.saturating_add(self.response.given());
+        (story.ended, story.fault) = match ended {
+            Ok(()) => (Ended::Complete, None),
+            Err(Stop::Gone(how)) => (Ended::ClientGone(how), None),
+            Err(Stop::Origin(fault)) => (Ended::OriginFailed, Some(fault)),
+            Err(Stop::Aborted) => (Ended::Stopped, None),
+            Err(Stop::ClientSlow | Stop::Request(_)) => (Ended::Deadline, None),
+        };
+        if story.ended == Ended::Complete {
+            return Next::Close;
+        }
+        origin.abort();
+        Next::Abort
+    }
+}
+
+/// CONNECT: reach the target, say so, and move bytes.
+async fn connect<C: Transport>(
+    cx: &Cx<'_, C>,
+    pipes: &mut Pipes<'_, '_>,
+    story: &mut Story,
+    head: &RequestHead,
+    to: Authority<'_>,
+) -> Next {
+    let reached = match reach(cx, pipes.request, to).await {
+        Ok(reached) => reached,
+        Err(stop) => return pipes.stopped(cx, story, head, stop).await,
+    };
+    note(story, &reached);
+    let stage = pipes.response.stage();
+    stage.extend_from_slice(b"HTTP/1.1 200 Connection established\r\n\r\n");
+    story.told.status = 200;
+    story.told.heads = stage.len() as u64;
+    pipes.tunnel(cx, story, &reached.tcp).await
+}
+
+/// A request in absolute-form: over a kept connection if there is one, else over a new one; and
+/// once more if the kept one turns out to have been closed (RFC 9112 §9.3.1).
+async fn plain<C: Transport>(
+    cx: &Cx<'_, C>,
+    pipes: &mut Pipes<'_, '_>,
+    story: &mut Story,
+    ask: &Ask<'_>,
+    to: Authority<'_>,
+) -> Next {
+    let head = ask.head;
+    if ask.max_forwards == MaxForwards::Here {
+        story.ended = Ended::Complete;
+        let write = |_, close, out: &mut Vec<u8>| answer::write_last_recipient(head, close, out);
+        return pipes.answer(cx, story, head, 200, write).await;
+    }
+    if forward::has_passed(head, &cx.worker.shared.pseudonym) {
+        return pipes.fault(cx, story, head, Fault::Loop).await;
+    }
+    let encoding = if ask.framing == Framing::Chunked { Encoding::Chunked } else { Encoding::Identity };
+    let limits = cx.worker.limits();
+    let chunks = ChunkLimits { trailer_bytes: limits.head.bytes, trailer_fields: limits.head.fields, ..ChunkLimits::default() };
+    pipes.request.begin(ask.framing, encoding, chunks);
+    let key = key(to);
+    let idempotent = matches!(head.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE");
+    let mut kept = cx.worker.origins.checkout(&key, !idempotent);
+    loop {
+        let reused = kept.is_some();
+        let reached = match kept.take() {
+            Some((tcp, address)) => Reached { tcp, address, lookup: None, connect: None },
+            None => match reach(cx, pipes.request, to).await {
+                Ok(reached) => reached,
+                Err(stop) => return pipes.stopped(cx, story, head, stop).await,
+            },
+        };
+        story.reused = reused;
+        note(story, &reached);
+        let ended = exchange(cx, pipes, story, ask, &reached.tcp).await;
+        let unspent = pipes.request.given() == 0 && pipes.response_head.is_empty() && story.told.heads == 0;
+        match ended {
+            Err(Stop::Origin(Fault::OriginClosed)) if reused && idempotent && unspent => {
+                pipes.request.unstage();
+                pipes.response.clear();
+            }
+            ended => return finish(cx, pipes, story, head, ended, &key, reached).await,
+        }
+    }
+}
+
+async fn exchange<C: Transport>(
+    cx: &Cx<'_, C>,
+    pipes: &mut Pipes<'_, '_>,
+    story: &mut Story,
+    ask: &Ask<'_>,
+    origin: &Tcp,
+) -> Result<Answered, Stop> {
+    let Ask { head, target, framing, max_forwards } = ask;
+    let via = cx.worker.via();
+    let route = RequestRoute { target, framing: *framing, max_forwards: *max_forwards, via };
+    forward::write_request(head, &route, pipes.request.stage());
+    let exchange = Exchange {
+        client: cx.client,
+        origin,
+        request: pipes.request,
+        response: pipes.response,
+        head: pipes.response_head,
+        asked: Asked {
+            method: head.method(),
+            version: head.version(),
+            persists: head.persists(),
+            upgrade: forward::offers_upgrade(head),
+        },
+        limits: cx.worker.limits(),
+        flow: cx.flow,
+        via,
+        told: &mut story.told,
+    };
+    exchange.run().await
+}
+
+async fn finish<C: Transport>(
+    cx: &Cx<'_, C>,
+    pipes: &mut Pipes<'_, '_>,
+    story: &mut Story,
+    head: &RequestHead,
+    ended: Result<Answered, Stop>,
+    key: &[u8],
+    reached: Reached,
+) -> Next {
+    story.bytes_in = pipes.request.given();
+    story.bytes_out = pipes.response.given();
+    match ended {
+        Ok(Answered::Switched) => pipes.tunnel(cx, story, &reached.tcp).await,
+        Ok(Answered::Whole { client_persists, origin_persists }) => {
+            story.ended = Ended::Complete;
+            if origin_persists {
+                let now = cx.worker.flows.now();
+                cx.worker.origins.checkin(key, reached.tcp, reached.address, now);
+            }
+            pipes.response.clear();
+            if client_persists { Next::Again } else { Next::Close }
+        }
+        Err(stop) => {
+            // An exchange that was cut short must not look complete to the origin either.
+            reached.tcp.abort();
+            drop(reached);
+            pipes.stopped(cx, story, head, stop).await
+        }
+    }
+}
+
+/// A new connection, while the client is watched.
+async fn reach<C: Transport>(cx: &Cx<'_, C>, request: &mut Pipe<'_>, to: Authority<'_>) -> Result<Reached, Stop> {
+    let (worker, limits) = (cx.worker, cx.worker.limits());
+    // Looking up and dialling have a deadline of their own.
+    cx.flow.allow(None);
+    let gate = worker.gate(cx.who);
+    let port = to.port.unwrap_or(80);
+    let reaching = origin::reach(to.host, port, &worker.resolver, &gate, limits.connect_timeout);
+    attend(cx.client, request, limits, cx.flow, reaching).await?.map_err(Stop::Origin)
+}
+
+fn note(story: &mut Story, reached: &Reached) {
+    story.origin = Some(reached.address);
+    story.lookup = reached.lookup;
+    story.connect = reached.connect;
+}
+
+/// What a kept connection is found by: `host:port`, in lower case.
+fn key(to: Authority<'_>) -> Vec<u8> {
+    let host = to.text.strip_suffix(':').unwrap_or(to.text);
+    let mut key = host.to_ascii_lowercase().into_bytes();
+    if to.port.is_none() {
+        key.extend_from_slice(b":80");
+    }
+    key
+}

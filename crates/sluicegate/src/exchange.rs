@@ -1,0 +1,321 @@
+//! One request and its response: two pumps that run at once, a watch on the client, a deadline.
+//!
+//! ```text
+//! client ──request pipe──▶ origin      the upload arm
+//! client ◀─response pipe── origin      the answer arm, polled first: what is finished is delivered
+//! client ──▶ gone?                     the hang-up watch
+//! ```
+
+use std::future::pending;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use sluicegate_http1::chunked::ChunkLimits;
+use sluicegate_http1::{Framing, Malformed, Name, Received, ResponseHead, Version, framing};
+
+use crate::flow::{Alarm, Flow};
+use crate::forward::{self, ResponseRoute};
+use crate::limits::{HalfClose, Limits};
+use crate::pipe::{Encoding, Pipe};
+use crate::record::Fault;
+use crate::transport::{self, End, Hangup, Transport, Watch};
+
+/// More interim responses than this are an attack (DESIGN: none of them extends a deadline).
+const MAX_INTERIM: u32 = 32;
+
+/// Why an exchange, or the way to one, stopped early.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The client has gone.
+    Gone(Hangup),
+    /// The client's body broke a rule.
+    Request(Malformed),
+    /// A deadline passed, and it was the client's turn.
+    ClientSlow,
+    /// The origin, or the way to it, failed.
+    Origin(Fault),
+    /// The proxy was stopped.
+    Aborted,
+}
+
+/// How an exchange ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answered {
+    /// The response was given whole.
+    Whole {
+        /// The client may send its next request.
+        client_persists: bool,
+        /// The origin's connection may carry another.
+        origin_persists: bool,
+    },
+    /// The origin switched protocols, and the client knows.
+    Switched,
+}
+
+/// What of the request matters to its response.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a [u8],
+    pub(crate) version: Version,
+    /// The client's connection may go on afterwards.
+    pub(crate) persists: bool,
+    /// The client offered to switch to the protocol that we pass on.
+    pub(crate) upgrade: bool,
+}
+
+/// What the client has been sent.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// The final status; 0 while none has been staged.
+    pub(crate) status: u16,
+    /// Bytes of heads, interim ones too.
+    pub(crate) heads: u64,
+}
+
+/// Everything an exchange works with.
+pub(crate) struct Exchange<'e, 'p, C, O> {
+    pub(crate) client: &'e C,
+    pub(crate) origin: &'e O,
+    pub(crate) request: &'e mut Pipe<'p>,
+    pub(crate) response: &'e mut Pipe<'p>,
+    pub(crate) head: &'e mut ResponseHead,
+    pub(crate) asked: Asked<'e>,
+    pub(crate) limits: &'e Limits,
+    pub(crate) flow: &'e Flow,
+    pub(crate) via: Option<&'e str>,
+    pub(crate) told: &'e mut Told,
+}
+
+/// What one arm has to know of the other.
+#[derive(Debug, Default)]
+struct Progress {
+    /// The request has been given whole.
+    sent: AtomicBool,
+    /// The origin has said something.
+    heard: AtomicBool,
+}
+
+impl<C: Transport, O: Transport> Exchange<'_, '_, C, O> {
+    /// Runs it. The request's head is staged in its pipe; nothing of the response has been read.
+    ///
+    /// Cancel-safe as a whole: what it leaves behind is only on the sockets and in the pipes.
+    pub(crate) async fn run(self) -> Result<Answered, Stop> {
+        let Exchange { client, origin, request, response, head, asked, limits, flow, via, told } = self;
+        let progress = &Progress::default();
+        flow.allow(limits.body_timeout);
+        let answer = Answer { client, origin, response: &mut *response, head, asked, limits, flow, via, told, progress };
+        let upload = upload(client, origin, &mut *request, limits, flow, progress);
+        let alarm = tokio::select! { biased;
+            answered = answer.run() => return answered,
+            stop = upload => return Err(stop),
+            how = client.hangup(watch(limits)) => return Err(Stop::Gone(how)),
+            alarm = flow.alarm() => alarm,
+        };
+        Err(match alarm {
+            Alarm::Abort | Alarm::Drain => Stop::Aborted,
+            Alarm::Deadline => overdue(progress, request, response),
+        })
+    }
+}
+
+/// Runs `work` (dialling, a policy's thought) while the client is watched and eagerly read.
+pub(crate) async fn attend<C: Transport, T>(
+    client: &C,
+    request: &mut Pipe<'_>,
+    limits: &Limits,
+    flow: &Flow,
+    work: impl Future<Output = T>,
+) -> Result<T, Stop> {
+    tokio::select! { biased;
+        done = work => Ok(done),
+        stop = eager_read(client, request, limits) => Err(stop),
+        how = client.hangup(watch(limits)) => Err(Stop::Gone(how)),
+        alarm = flow.alarm() => Err(match alarm {
+            Alarm::Abort | Alarm::Drain => Stop::Aborted,
+            Alarm::Deadline => Stop::ClientSlow,
+        }),
+    }
+}
+
+fn watch(limits: &Limits) -> Watch {
+    match limits.half_close {
+        HalfClose::Abort => Watch::Fin,
+        HalfClose::Allow => Watch::Reset,
+    }
+}
+
+/// Whose turn it was when nothing moved for too long.
+fn overdue(progress: &Progress, request: &Pipe<'_>, response: &Pipe<'_>) -> Stop {
+    let (sent, heard) = (progress.sent.load(Relaxed), progress.heard.load(Relaxed));
+    if heard && response.has_output() {
+        return Stop::ClientSlow;
+    }
+    if !sent && request.has_output() {
+        return Stop::Origin(Fault::OriginNotReading);
+    }
+    match (sent, heard) {
+        (true, false) => Stop::Origin(Fault::ResponseTimeout),
+        (true, true) => Stop::Origin(Fault::OriginStalled),
+        (false, _) => Stop::ClientSlow,
+    }
+}
+
+/// Sends the request, then goes on reading the client up to its buffer. Ends only when the client
+/// is at fault; if only the origin has stopped listening, its answer may still come.
+async fn upload<C: Transport, O: Transport>(
+    client: &C,
+    origin: &O,
+    request: &mut Pipe<'_>,
+    limits: &Limits,
+    flow: &Flow,
+    progress: &Progress,
+) -> Stop {
+    match transport::pump(request, client, origin, flow).await {
+        Ok(()) => {
+            progress.sent.store(true, Relaxed);
+            if !progress.heard.load(Relaxed) {
+                flow.allow(limits.response_timeout);
+            }
+        }
+        Err(End::Source) => return Stop::Gone(Hangup::Reset),
+        Err(End::Truncated(_)) => return Stop::Gone(Hangup::Fin),
+        Err(End::Malformed(rule)) => return Stop::Request(rule),
+        Err(End::Sink) => {}
+    }
+    eager_read(client, request, limits).await
+}
+
+/// Reads the client up to its buffer, and no further; ends when the client has.
+async fn eager_read<C: Transport>(client: &C, request: &mut Pipe<'_>, limits: &Limits) -> Stop {
+    match transport::attended_fill(request, client).await {
+        Ok(()) if limits.half_close == HalfClose::Allow => pending().await,
+        Ok(()) => Stop::Gone(Hangup::Fin),
+        Err(_) => Stop::Gone(Hangup::Reset),
+    }
+}
+
+/// The answer arm.
+struct Answer<'a, 'p, C, O> {
+    client: &'a C,
+    origin: &'a O,
+    response: &'a mut Pipe<'p>,
+    head: &'a mut ResponseHead,
+    asked: Asked<'a>,
+    limits: &'a Limits,
+    flow: &'a Flow,
+    via: Option<&'a str>,
+    told: &'a mut Told,
+    progress: &'a Progress,
+}
+
+impl<C: Transport, O: Transport> Answer<'_, '_, C, O> {
+    async fn run(mut self) -> Result<Answered, Stop> {
+        for _ in 0..=MAX_INTERIM {
+            self.read_head().await.map_err(Stop::Origin)?;
+            match self.head.status() {
+                101 => return self.switch().await,
+                100..200 => self.relay_interim().await?,
+                _ => return self.relay_final().await,
+            }
+        }
+        Err(Stop::Origin(Fault::TooManyInterim))
+    }
+
+    async fn read_head(&mut self) -> Result<(), Fault> {
+        self.head.clear();
+        loop {
+            let raw = self.response.raw();
+            let received = self.head.receive(raw, &self.limits.response_head).map_err(Fault::Response)?;
+            match received {
+                Received::Complete(n) => {
+                    self.response.drop_raw(n);
+                    return Ok(());
+                }
+                Received::Partial => self.response.drop_raw(raw.len()),
+            }
+            match transport::fill(self.response, self.origin).await {
+                Ok(0) | Err(_) => return Err(Fault::OriginClosed),
+                Ok(_) if !self.progress.heard.swap(true, Relaxed) => self.flow.allow(self.limits.body_timeout),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// A 1xx goes to those who know them (RFC 9110 §15.2).
+    async fn relay_interim(&mut self) -> Result<(), Stop> {
+        if self.asked.version == Version::Http10 {
+            return Ok(());
+        }
+        self.stage(Framing::Empty, Encoding::Identity, None, false);
+        self.flush().await
+    }
+
+    /// Only to what was offered (RFC 9110 §7.8); and bytes that came with it belong to the tunnel.
+    async fn switch(&mut self) -> Result<Answered, Stop> {
+        let chosen = self.head.field(Name::Upgrade).map(|field| field.value);
+        if !(self.asked.upgrade && chosen.is_some_and(|name| name.eq_ignore_ascii_case(forward::UPGRADE))) {
+            return Err(Stop::Origin(Fault::Upgrade));
+        }
+        self.told.status = 101;
+        self.stage(Framing::Empty, Encoding::Identity, None, false);
+        self.flush().await?;
+        Ok(Answered::Switched)
+    }
+
+    async fn relay_final(&mut self) -> Result<Answered, Stop> {
+        let malformed = |rule| Stop::Origin(Fault::Response(rule));
+        let framing = framing::response(self.head, self.asked.method).map_err(malformed)?;
+        let length = self.length(framing).map_err(malformed)?;
+        let encoding = match (framing, self.asked.version) {
+            (Framing::Chunked, Version::Http11) => Encoding::Chunked,
+            _ => Encoding::Identity,
+        };
+        // A body that only the close ends takes the connection with it; and so does an answer
+        // that comes before the request's end: what follows could be taken for a request.
+        let ends_by_close = framing == Framing::UntilClose || framing == Framing::Chunked && encoding == Encoding::Identity;
+        let sent = self.progress.sent.load(Relaxed);
+        let client_persists = self.asked.persists && sent && !ends_by_close && !self.flow.is_draining();
+        self.told.status = self.head.status();
+        self.stage(framing, encoding, length, !client_persists);
+        let limits = ChunkLimits {
+            trailer_bytes: self.limits.response_head.bytes,
+            trailer_fields: self.limits.response_head.fields,
+            ..ChunkLimits::default()
+        };
+        self.response.begin(framing, encoding, limits);
+        transport::pump(self.response, self.origin, self.client, self.flow).await.map_err(response_end)?;
+        let untouched = self.response.raw().is_empty();
+        let origin_persists = sent && untouched && framing != Framing::UntilClose && self.head.persists();
+        Ok(Answered::Whole { client_persists, origin_persists })
+    }
+
+    /// What Content-Length says: the body's length, or what it would be (RFC 9110 §8.6).
+    fn length(&self, framing: Framing) -> Result<Option<u64>, Malformed> {
+        match (framing, self.head.status()) {
+            (Framing::Length(n), _) => Ok(Some(n)),
+            (Framing::Empty, 204) => Ok(None),
+            (Framing::Empty, _) => framing::content_length(self.head.fields()),
+            _ => Ok(None),
+        }
+    }
+
+    fn stage(&mut self, framing: Framing, encoding: Encoding, length: Option<u64>, close: bool) {
+        let route = ResponseRoute { framing, encoding, length, close, via: self.via, now: std::time::SystemTime::now };
+        let stage = self.response.stage();
+        let before = stage.len();
+        forward::write_response(self.head, &route, stage);
+        let written = stage.len().saturating_sub(before);
+        self.told.heads = self.told.heads.saturating_add(written as u64);
+    }
+
+    async fn flush(&mut self) -> Result<(), Stop> {
+        transport::flush(self.response, self.client).await.map_err(|_| Stop::Gone(Hangup::Reset))
+    }
+}
+
+fn response_end(end: End) -> Stop {
+    match end {
+        End::Source | End::Truncated(_) => Stop::Origin(Fault::OriginClosed),
+        End::Malformed(rule) => Stop::Origin(Fault::Response(rule)),
+        End::Sink => Stop::Gone(Hangup::Reset),
+    }
+}

@@ -1,0 +1,243 @@
+//! What of a message goes on, pure: from the head that was received straight into the bytes that
+//! are sent, in one pass, keeping the order, case and number of the fields (RFC 9110 §7.6).
+
+use sluicegate_http1::{Framing, Name, RequestHead, ResponseHead, Target, Version};
+
+use crate::pipe::Encoding;
+
+/// How many more hops a TRACE or OPTIONS may make (RFC 9110 §7.6.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MaxForwards {
+    /// Not given, or the method does not care.
+    Unlimited,
+    /// This many after us.
+    Left(u64),
+    /// We are the last recipient.
+    Here,
+    /// Not a number.
+    Invalid,
+}
+
+/// Reads `Max-Forwards` for the methods that it counts for.
+pub(crate) fn max_forwards(head: &RequestHead) -> MaxForwards {
+    if !matches!(head.method(), b"TRACE" | b"OPTIONS") {
+        return MaxForwards::Unlimited;
+    }
+    let Some(field) = head.field(Name::MaxForwards) else {
+        return MaxForwards::Unlimited;
+    };
+    if field.value.is_empty() || !field.value.iter().all(u8::is_ascii_digit) {
+        return MaxForwards::Invalid;
+    }
+    // More than a u64 holds is more than anyone counts: any maximum of ours will do.
+    let hops = std::str::from_utf8(field.value).ok().and_then(|digits| digits.parse::<u64>().ok());
+    match hops.unwrap_or(u64::MAX).checked_sub(1) {
+        None => MaxForwards::Here,
+        Some(left) => MaxForwards::Left(left),
+    }
+}
+
+/// The only protocol that an Upgrade is passed on for (DESIGN: `h2c` would be a smuggled tunnel).
+pub(crate) const UPGRADE: &[u8] = b"websocket";
+
+/// Whether the client offers to switch to it.
+pub(crate) fn offers_upgrade(head: &RequestHead) -> bool {
+    head.upgrade_offers().any(|offer| offer.eq_ignore_ascii_case(UPGRADE))
+}
+
+/// Whether an earlier Via entry carries `pseudonym`: the request has been here before.
+pub(crate) fn has_passed(head: &RequestHead, pseudonym: &str) -> bool {
+    let mut vias = head.fields().filter(|field| field.id == Name::Via);
+    vias.any(|field| {
+        let mut words = field.value.split(|b| matches!(b, b' ' | b'\t' | b','));
+        words.any(|word| word.eq_ignore_ascii_case(pseudonym.as_bytes()))
+    })
+}
+
+/// What the forwarded head of a request depends on beside the head itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestRoute<'a> {
+    pub(crate) target: &'a Target<'a>,
+    pub(crate) framing: Framing,
+    pub(crate) max_forwards: MaxForwards,
+    /// Our pseudonym in Via, or none.
+    pub(crate) via: Option<&'a str>,
+}
+
+/// Writes the head that the origin gets.
+pub(crate) fn write_request(head: &RequestHead, route: &RequestRoute<'_>, out: &mut Vec<u8>) {
+    let Target::Absolute { authority, .. } = route.target else {
+        return; // only absolute-form is forwarded as a request
+    };
+    push(out, &[head.method(), b" "]);
+    route.target.write_origin_form(head.method(), out);
+    push(out, &[b" HTTP/1.1\r\n"]);
+    let host = authority.text.strip_suffix(':').unwrap_or(authority.text);
+    let host = |out: &mut Vec<u8>| push(out, &[b"Host: ", host.as_bytes(), b"\r\n"]);
+    if head.field(Name::Host).is_none() {
+        host(out);
+    }
+    let mut length_written = false;
+    for field in head.fields() {
+        match field.id {
+            Name::Host => host(out),
+            Name::ContentLength => {
+                if let (Framing::Length(n), false) = (route.framing, length_written) {
+                    length_written = true;
+                    push(out, &[field.name, b": ", Decimal::new(n).as_bytes(), b"\r\n"]);
+                }
+            }
+            Name::MaxForwards => {
+                if let MaxForwards::Left(n) = route.max_forwards {
+                    push(out, &[field.name, b": ", Decimal::new(n).as_bytes(), b"\r\n"]);
+                } else {
+                    push(out, &[field.name, b": ", field.value, b"\r\n"]);
+                }
+            }
+            // An HTTP/1.0 client cannot be told to continue (RFC 9110 §10.1.1).
+            Name::Expect if head.version() == Version::Http10 => {}
+            id if is_hop_by_hop(id) || head.is_nominated(field.name) => {}
+            _ => push(out, &[field.name, b": ", field.value, b"\r\n"]),
+        }
+    }
+    if route.framing == Framing::Chunked {
+        push(out, &[b"Transfer-Encoding: chunked\r\n"]);
+    }
+    let upgrade = offers_upgrade(head);
+    let trailers = accepts_trailers(head);
+    match (upgrade, trailers) {
+        (true, true) => push(out, &[b"Connection: upgrade, TE\r\n"]),
+        (true, false) => push(out, &[b"Connection: upgrade\r\n"]),
+        (false, true) => push(out, &[b"Connection: TE\r\n"]),
+        (false, false) => {}
+    }
+    if upgrade {
+        push(out, &[b"Upgrade: ", UPGRADE, b"\r\n"]);
+    }
+    if trailers {
+        push(out, &[b"TE: trailers\r\n"]);
+    }
+    write_via(head.version(), route.via, out);
+    push(out, &[b"\r\n"]);
+}
+
+/// What the forwarded head of a response depends on beside the head itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ResponseRoute<'a> {
+    pub(crate) framing: Framing,
+    pub(crate) encoding: Encoding,
+    /// The length to announce: the body's, or what a HEAD or a 304 says that it would be.
+    pub(crate) length: Option<u64>,
+    /// Whether the client's connection ends with this response.
+    pub(crate) close: bool,
+    /// Our pseudonym in Via, or none.
+    pub(crate) via: Option<&'a str>,
+    /// Used where the origin gave none (RFC 9110 §6.6.1).
+    pub(crate) now: fn() -> std::time::SystemTime,
+}
+
+/// Writes the head that the client gets; for an interim response too.
+pub(crate) fn write_response(head: &ResponseHead, route: &ResponseRoute<'_>, out: &mut Vec<u8>) {
+    let status = head.status();
+    let (interim, switching) = (status < 200, status == 101);
+    push(out, &[b"HTTP/1.1 ", Decimal::new(u64::from(status)).as_bytes(), b" ", head.reason(), b"\r\n"]);
+    let (mut length_written, mut dated) = (false, interim);
+    for field in head.fields() {
+        match field.id {
+            Name::ContentLength => {
+                if let (Some(n), false) = (route.length, length_written) {
+                    length_written = true;
+                    push(out, &[field.name, b": ", Decimal::new(n).as_bytes(), b"\r\n"]);
+                }
+            }
+            id if is_hop_by_hop(id) || head.is_nominated(field.name) => {}
+            id => {
+                dated |= id == Name::Date;
+                push(out, &[field.name, b": ", field.value, b"\r\n"]);
+            }
+        }
+    }
+    if switching {
+        push(out, &[b"Connection: upgrade\r\nUpgrade: ", UPGRADE, b"\r\n"]);
+    }
+    if route.encoding == Encoding::Chunked && route.framing != Framing::Empty {
+        push(out, &[b"Transfer-Encoding: chunked\r\n"]);
+    }
+    if !dated {
+        write_date((route.now)(), out);
+    }
+    write_via(head.version(), route.via, out);
+    if route.close && !interim {
+        push(out, &[b"Connection: close\r\n"]);
+    }
+    push(out, &[b"\r\n"]);
+}
+
+/// Writes a `Date` field (RFC 9110 §6.6.1).
+pub(crate) fn write_date(now: std::time::SystemTime, out: &mut Vec<u8>) {
+    let date = httpdate::HttpDate::from(now).to_string();
+    push(out, &[b"Date: ", date.as_bytes(), b"\r\n"]);
+}
+
+/// Fields that are for one connection only (RFC 9110 §7.6.1), and credentials for proxies: there
+/// is none but us on this connection (§11.7).
+fn is_hop_by_hop(id: Name) -> bool {
+    matches!(
+        id,
+        Name::Connection
+            | Name::KeepAlive
+            | Name::ProxyConnection
+            | Name::Te
+            | Name::TransferEncoding
+            | Name::Upgrade
+            | Name::Http2Settings
+            | Name::ProxyAuthorization
+            | Name::ProxyAuthenticate
+            | Name::ProxyAuthenticationInfo
+    )
+}
+
+/// `TE: trailers`, properly listed in Connection (RFC 9110 §10.1.4), is what we can do as well.
+fn accepts_trailers(head: &RequestHead) -> bool {
+    let mut codings = head.fields().filter(|field| field.id == Name::Te).map(|field| field.value);
+    head.connection().te
+        && codings.any(|value| sluicegate_http1::fields::list(value).any(|c| c.eq_ignore_ascii_case(b"trailers")))
+}
+
+fn write_via(received: Version, pseudonym: Option<&str>, out: &mut Vec<u8>) {
+    if let Some(pseudonym) = pseudonym {
+        push(out, &[b"Via: ", received.as_str().as_bytes(), b" ", pseudonym.as_bytes(), b"\r\n"]);
+    }
+}
+
+fn push(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}
+
+/// A number in decimal digits, without allocating.
+struct Decimal {
+    digits: [u8; 20],
+    start: usize,
+}
+
+impl Decimal {
+    fn new(mut n: u64) -> Self {
+        let mut digits = [b'0'; 20];
+        let mut start = 20_usize;
+        for slot in digits.iter_mut().rev() {
+            *slot = b'0'.wrapping_add(u8::try_from(n % 10).unwrap_or(0));
+            start = start.saturating_sub(1);
+            n /= 10;
+            if n == 0 {
+                break;
+            }
+        }
+        Self { digits, start }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.digits.get(self.start..).unwrap_or_default()
+    }
+}

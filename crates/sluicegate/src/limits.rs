@@ -1,0 +1,161 @@
+//! Every size and every deadline, checked when the proxy is made.
+
+use std::time::Duration;
+
+use sluicegate_http1::HeadLimits;
+
+/// What a client's FIN means while its exchange runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HalfClose {
+    /// The client has gone: the origin's work is cancelled at once.
+    #[default]
+    Abort,
+    /// The client still waits for its answer (`printf … | nc`): only a reset says that it has gone.
+    Allow,
+}
+
+/// Sizes in bytes and deadlines; `None` as a deadline means "never".
+///
+/// Checked by [`Limits::check`], which `ProxyBuilder::build` calls.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes taken from a client and not yet passed on, heads apart. Default 16 KiB.
+    pub client_buffer: usize,
+    /// Bytes taken from an origin and not yet passed on, heads apart. Default 16 KiB.
+    pub origin_buffer: usize,
+    /// A request's line and fields. Default 16,384 bytes, 500 fields.
+    pub head: HeadLimits,
+    /// A response's status line and fields. Default 16,384 bytes, 500 fields.
+    pub response_head: HeadLimits,
+    /// Client connections at once, over all listeners; more wait in the kernel's queue.
+    pub max_connections: usize,
+    /// Idle connections kept per worker, over all origins. Default 512.
+    pub max_idle_origins: usize,
+    /// What a client's FIN means in mid-exchange.
+    pub half_close: HalfClose,
+    /// From a request's first byte to the end of its head. Default 30 s.
+    pub head_timeout: Option<Duration>,
+    /// A client connection without a request. Default 60 s.
+    pub idle_timeout: Option<Duration>,
+    /// An origin connection without a request. Default 30 s.
+    pub origin_idle_timeout: Duration,
+    /// Looking up and dialling, all addresses together. Default 10 s.
+    pub connect_timeout: Option<Duration>,
+    /// From the end of the request to the first byte of the response. Default 5 min.
+    pub response_timeout: Option<Duration>,
+    /// No body byte in either direction. Default 5 min.
+    pub body_timeout: Option<Duration>,
+    /// No byte in either direction of a tunnel. Default 1 h.
+    pub tunnel_idle_timeout: Option<Duration>,
+    /// The same once one side has ended. Default 5 min.
+    pub half_closed_timeout: Option<Duration>,
+    /// How long a client that still sends is read after the last answer. Default 5 s.
+    pub linger_timeout: Duration,
+    /// How much of it. Default 1 MiB.
+    pub linger_bytes: u64,
+    /// A connection that was shut down and does not end is reset. Default 15 s.
+    pub abort_timeout: Option<Duration>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const fn s(seconds: u64) -> Option<Duration> {
+            Some(Duration::from_secs(seconds))
+        }
+        Self {
+            client_buffer: 16 * 1024,
+            origin_buffer: 16 * 1024,
+            head: HeadLimits::default(),
+            response_head: HeadLimits::default(),
+            max_connections: 10_000,
+            max_idle_origins: 512,
+            half_close: HalfClose::default(),
+            head_timeout: s(30),
+            idle_timeout: s(60),
+            origin_idle_timeout: Duration::from_secs(30),
+            connect_timeout: s(10),
+            response_timeout: s(300),
+            body_timeout: s(300),
+            tunnel_idle_timeout: s(3600),
+            half_closed_timeout: s(300),
+            linger_timeout: Duration::from_secs(5),
+            linger_bytes: 1 << 20,
+            abort_timeout: s(15),
+        }
+    }
+}
+
+/// A setting out of its bounds: which, what it was, what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name} is {value}; it must be {rule}")]
+pub struct LimitError {
+    /// The field of [`Limits`], as the flag of the binary spells it.
+    pub name: &'static str,
+    /// What it was set to.
+    pub value: String,
+    /// What would be right.
+    pub rule: &'static str,
+}
+
+/// No buffer may be larger: offsets and the kernel's own limits stay far away.
+pub const MAX_BUFFER: usize = 64 << 20;
+
+impl Limits {
+    /// Refuses what could not work.
+    ///
+    /// # Errors
+    /// The first setting that is out of its bounds.
+    pub fn check(&self) -> Result<(), LimitError> {
+        let sizes = [
+            ("client-buffer", self.client_buffer, 1, MAX_BUFFER, "between 1 byte and 64 MiB"),
+            ("origin-buffer", self.origin_buffer, 1, MAX_BUFFER, "between 1 byte and 64 MiB"),
+            ("max-head", self.head.bytes, 256, 1 << 20, "between 256 bytes and 1 MiB"),
+            ("max-fields", self.head.fields, 1, 10_000, "between 1 and 10000"),
+            ("max-response-head", self.response_head.bytes, 256, 1 << 20, "between 256 bytes and 1 MiB"),
+            ("max-response-fields", self.response_head.fields, 1, 10_000, "between 1 and 10000"),
+            ("max-connections", self.max_connections, 1, usize::MAX, "at least 1"),
+        ];
+        for (name, value, low, high, rule) in sizes {
+            if !(low..=high).contains(&value) {
+                return Err(LimitError { name, value: value.to_string(), rule });
+            }
+        }
+        let deadlines = [
+            ("head-timeout", self.head_timeout),
+            ("idle-timeout", self.idle_timeout),
+            ("connect-timeout", self.connect_timeout),
+            ("response-timeout", self.response_timeout),
+            ("body-timeout", self.body_timeout),
+            ("tunnel-idle-timeout", self.tunnel_idle_timeout),
+            ("half-closed-timeout", self.half_closed_timeout),
+            ("abort-timeout", self.abort_timeout),
+        ];
+        for (name, value) in deadlines {
+            if value.is_some_and(|d| d.is_zero()) {
+                let rule = "more than 0, or off";
+                return Err(LimitError { name, value: "0s".to_owned(), rule });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_hold() {
+        Limits::default().check().unwrap();
+    }
+
+    #[test]
+    fn each_bound_is_named() {
+        let limits = Limits { client_buffer: 0, ..Limits::default() };
+        let said = limits.check().unwrap_err().to_string();
+        assert_eq!(said, "client-buffer is 0; it must be between 1 byte and 64 MiB");
+        let limits = Limits { idle_timeout: Some(Duration::ZERO), ..Limits::default() };
+        assert_eq!(limits.check().unwrap_err().name, "idle-timeout");
+    }
+}

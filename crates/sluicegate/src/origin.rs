@@ -1,0 +1,70 @@
+//! The way to an origin: look its name up, race its addresses, keep its connections.
+
+mod dial;
+mod resolve;
+mod reuse;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use sluicegate_http1::Host;
+
+pub(crate) use dial::Gate;
+pub(crate) use resolve::Resolver;
+pub(crate) use reuse::Idle;
+
+use crate::record::Fault;
+use crate::transport::Tcp;
+
+/// A connection to an origin, and what it took to get it.
+#[derive(Debug)]
+pub(crate) struct Reached {
+    pub(crate) tcp: Tcp,
+    pub(crate) address: SocketAddr,
+    pub(crate) lookup: Option<Duration>,
+    pub(crate) connect: Option<Duration>,
+}
+
+/// Looks `host` up, if it is a name, and connects to the first of its addresses that answers
+/// (RFC 8305), within `timeout` in all. Cancel-safe: dropping it closes what it had begun.
+pub(crate) async fn reach(
+    host: Host<'_>,
+    port: u16,
+    resolver: &Resolver,
+    gate: &impl Gate,
+    timeout: Option<Duration>,
+) -> Result<Reached, Fault> {
+    let begin = Instant::now();
+    let deadline = timeout.map(|t| tokio::time::Instant::from_std(begin) + t);
+    let shown = shown(host, port);
+    let (first, later) = match host {
+        Host::V4(ip) => (vec![IpAddr::V4(ip)], None),
+        Host::V6(ip) => (vec![IpAddr::V6(ip)], None),
+        Host::Name(name) => {
+            let found = within(deadline, resolver.lookup(name)).await;
+            let found = found.unwrap_or_else(|| Err(Fault::DnsTimeout(name.to_owned())))?;
+            (found.addresses, found.later)
+        }
+    };
+    let looked_up = matches!(host, Host::Name(_)).then(|| begin.elapsed());
+    let dialled = Instant::now();
+    let racing = dial::race(first, later, port, gate, &shown);
+    let (tcp, address) = within(deadline, racing).await.unwrap_or_else(|| Err(Fault::ConnectTimeout(shown.clone())))?;
+    Ok(Reached { tcp, address, lookup: looked_up, connect: Some(dialled.elapsed()) })
+}
+
+/// `None` when the deadline came first.
+async fn within<T>(deadline: Option<tokio::time::Instant>, work: impl Future<Output = T>) -> Option<T> {
+    match deadline {
+        Some(deadline) => tokio::time::timeout_at(deadline, work).await.ok(),
+        None => Some(work.await),
+    }
+}
+
+fn shown(host: Host<'_>, port: u16) -> String {
+    match host {
+        Host::V4(ip) => format!("{ip}:{port}"),
+        Host::V6(ip) => format!("[{ip}]:{port}"),
+        Host::Name(name) => format!("{name}:{port}"),
+    }
+}

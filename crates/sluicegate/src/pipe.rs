@@ -1,0 +1,245 @@
+//! One direction of an exchange: a fixed buffer, the decoder of what comes, the encoder of what
+//! goes. This is the flow control, and it is arithmetic only: bytes are read from the source
+//! exactly while [`Pipe::room`] is not empty, and an empty room *is* the pause.
+//!
+//! ```text
+//! source ─room()→ raw ─decode()→ ready ─┐
+//!                          staging ─────┴─output()→ sink
+//! ```
+//!
+//! `staging` holds what we write ourselves: a head, a chunk's size line, trailers. At most one
+//! head, one size line and one trailer section are in it at a time.
+
+use std::io::IoSlice;
+
+use sluicegate_http1::chunked::{self, ChunkLimits};
+use sluicegate_http1::{Body, Framing, Malformed, Step, Truncated, fields};
+
+use crate::buffer::{Buffer, Pool};
+
+/// How a body leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// As it is: its length is known, or the close ends it.
+    Identity,
+    /// In chunks of our own, one per write.
+    Chunked,
+}
+
+/// One direction, for one connection's life; [`Pipe::begin`] starts each message.
+#[derive(Debug)]
+pub(crate) struct Pipe<'p> {
+    buffer: Buffer<'p>,
+    body: Body,
+    encoding: Encoding,
+    staging: Vec<u8>,
+    /// Bytes of `staging` that the sink has taken.
+    staged_given: usize,
+    /// Ready bytes that belong to what has been announced, and must follow `staging`.
+    committed: usize,
+    /// What must follow them.
+    suffix: &'static [u8],
+    /// The end of the body has been announced.
+    ended: bool,
+    /// Body bytes given to the sink since [`Pipe::begin`], framing apart.
+    given: u64,
+}
+
+impl<'p> Pipe<'p> {
+    pub(crate) fn new(pool: &'p Pool) -> Self {
+        Self {
+            buffer: Buffer::new(pool),
+            body: Body::new(Framing::Empty, ChunkLimits::default()),
+            encoding: Encoding::Identity,
+            staging: Vec::new(),
+            staged_given: 0,
+            committed: 0,
+            suffix: b"",
+            ended: true,
+            given: 0,
+        }
+    }
+
+    /// Starts a message. What has been received stays; it is the beginning of the body.
+    pub(crate) fn begin(&mut self, framing: Framing, encoding: Encoding, limits: ChunkLimits) {
+        self.body = Body::new(framing, limits);
+        self.encoding = encoding;
+        self.committed = 0;
+        self.suffix = b"";
+        self.ended = encoding == Encoding::Identity || framing == Framing::Empty;
+        self.given = 0;
+    }
+
+    /// Where a head is written; it goes out before the body, in the same write.
+    pub(crate) fn stage(&mut self) -> &mut Vec<u8> {
+        if self.staged_given >= self.staging.len() {
+            self.staging.clear();
+            self.staged_given = 0;
+        }
+        &mut self.staging
+    }
+
+    /// Forgets a staged head and whatever was announced (an origin connection died before it took
+    /// any of the body; the head will be staged again for the next one).
+    pub(crate) fn unstage(&mut self) {
+        self.staging.clear();
+        self.staged_given = 0;
+        self.committed = 0;
+        self.suffix = b"";
+        self.ended = self.encoding == Encoding::Identity || self.body.framing() == Framing::Empty;
+    }
+
+    /// Forgets everything: what was received, and what was to be sent.
+    pub(crate) fn clear(&mut self) {
+        self.begin(Framing::Empty, Encoding::Identity, ChunkLimits::default());
+        self.unstage();
+        self.buffer.clear();
+    }
+
+    /// Room to read into; empty means "pause the source".
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        self.buffer.room()
+    }
+
+    /// Whether the source is to be left alone.
+    pub(crate) fn is_full(&self) -> bool {
+        self.buffer.is_full()
+    }
+
+    /// `n` bytes were read into the room. [`Pipe::decode`] looks at them.
+    pub(crate) fn received(&mut self, n: usize) {
+        self.buffer.received(n);
+    }
+
+    /// Received and not decoded: a head that is still to be parsed, or what lies behind the body.
+    pub(crate) fn raw(&self) -> &[u8] {
+        self.buffer.raw()
+    }
+
+    /// The first `n` raw bytes were a head and have been copied.
+    pub(crate) fn drop_raw(&mut self, n: usize) {
+        self.buffer.drop_raw(n);
+    }
+
+    /// Gives the buffer's memory back if it is empty.
+    pub(crate) fn release(&mut self) {
+        self.buffer.release();
+    }
+
+    /// Decodes what has been received and announces what is ready.
+    ///
+    /// # Errors
+    /// The rule that the body's framing breaks.
+    pub(crate) fn decode(&mut self) -> Result<(), Malformed> {
+        while !self.body.is_complete() && !self.buffer.raw().is_empty() {
+            // Trailers may be as large as a head; so they wait until none is staged.
+            if self.body.in_trailers() && self.has_output() {
+                break;
+            }
+            match self.body.decode(self.buffer.raw())? {
+                Step::Framing(n) | Step::End(n) => self.buffer.drop_raw(n),
+                Step::Data(n) => self.buffer.make_ready(n),
+            }
+        }
+        self.encode();
+        Ok(())
+    }
+
+    /// The source has ended.
+    ///
+    /// # Errors
+    /// [`Truncated`] when its message was not complete.
+    pub(crate) fn end_of_input(&mut self) -> Result<(), Truncated> {
+        self.body.end_of_input()?;
+        self.encode();
+        Ok(())
+    }
+
+    /// Whether the message has been received whole.
+    pub(crate) fn is_received(&self) -> bool {
+        self.body.is_complete()
+    }
+
+    /// Whether the message has been received and given whole.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.is_received() && self.ended && !self.has_output() && self.buffer.ready().is_empty()
+    }
+
+    /// Whether there is something to write.
+    pub(crate) fn has_output(&self) -> bool {
+        self.staged_given < self.staging.len() || self.committed > 0 || !self.suffix.is_empty()
+    }
+
+    /// What to write next, in order; empty slices are left out by the count.
+    pub(crate) fn output(&self) -> ([IoSlice<'_>; 3], usize) {
+        let staged = self.staging.get(self.staged_given..).unwrap_or_default();
+        let payload = self.buffer.ready().get(..self.committed).unwrap_or_default();
+        let mut slices = [IoSlice::new(b""); 3];
+        let mut count = 0_usize;
+        for part in [staged, payload, self.suffix] {
+            if let (false, Some(slot)) = (part.is_empty(), slices.get_mut(count)) {
+                *slot = IoSlice::new(part);
+                count = count.saturating_add(1);
+            }
+        }
+        (slices, count)
+    }
+
+    /// The sink took `n` bytes of [`Pipe::output`].
+    pub(crate) fn wrote(&mut self, n: usize) {
+        let staged = n.min(self.staging.len().saturating_sub(self.staged_given));
+        self.staged_given = self.staged_given.saturating_add(staged);
+        let rest = n.saturating_sub(staged);
+        let payload = rest.min(self.committed);
+        self.committed = self.committed.saturating_sub(payload);
+        self.buffer.given(payload);
+        self.given = self.given.saturating_add(payload as u64);
+        let suffix = rest.saturating_sub(payload);
+        self.suffix = self.suffix.get(suffix..).unwrap_or_default();
+        self.encode();
+    }
+
+    /// Body bytes given to the sink since the message began.
+    pub(crate) fn given(&self) -> u64 {
+        self.given
+    }
+
+    /// Announces what is ready: at most one chunk at a time, so that its size is true.
+    fn encode(&mut self) {
+        if self.committed > 0 || !self.suffix.is_empty() {
+            if self.encoding == Encoding::Identity {
+                self.committed = self.buffer.ready().len();
+            }
+            return;
+        }
+        let ready = self.buffer.ready().len();
+        if self.encoding == Encoding::Identity {
+            self.committed = ready;
+        } else if ready > 0 {
+            chunked::write_size(ready, self.stage());
+            self.committed = ready;
+            self.suffix = b"\r\n";
+            if self.body.is_complete() && self.body.trailers().next().is_none() {
+                self.suffix = b"\r\n0\r\n\r\n";
+                self.ended = true;
+            }
+        } else if self.body.is_complete() && !self.ended {
+            self.ended = true;
+            self.stage_end();
+        }
+    }
+
+    /// The last chunk with those trailers that may travel (RFC 9110 §6.5.1).
+    fn stage_end(&mut self) {
+        self.stage();
+        self.staging.extend_from_slice(b"0\r\n");
+        for field in self.body.trailers() {
+            if fields::is_forwardable_trailer(field.name) {
+                for part in [field.name, b": ", field.value, b"\r\n"] {
+                    self.staging.extend_from_slice(part);
+                }
+            }
+        }
+        self.staging.extend_from_slice(b"\r\n");
+    }
+}

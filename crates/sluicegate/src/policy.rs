@@ -1,0 +1,37 @@
+//! The trait that decides, and is told how it went.
+
+use std::net::SocketAddr;
+
+use crate::record::{Client, Record};
+
+/// Rules and observers of a proxy. Every method has a default that allows all and does nothing.
+pub trait Policy: Send + Sync + 'static {
+    /// Whether `client` may use this proxy; asked once, when it is accepted.
+    fn accept(&self, _client: &Client) -> bool {
+        true
+    }
+
+    /// Whether `client` may reach `address`: asked for each resolved address before it is
+    /// dialled, so that no name and no redirect leads around it.
+    ///
+    /// # Errors
+    /// The sentence that the user is shown, with 403.
+    fn address(&self, _client: &Client, _address: SocketAddr) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Whether [`Policy::ended`] wants to be called; if not, no clock is read for it.
+    fn records(&self) -> bool {
+        false
+    }
+
+    /// Called once for each exchange and tunnel, when it is over, also when it was aborted. It
+    /// runs on the connection's own task: it must not block.
+    fn ended(&self, _record: &Record<'_>) {}
+}
+
+/// Allows everything, records nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AllowAll;
+
+impl Policy for AllowAll {}

@@ -1,0 +1,196 @@
+//! The proxy: made from settings, given listeners, stopped gracefully.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+use crate::answer;
+use crate::connection::connection;
+use crate::flow::TICK;
+use crate::limits::{LimitError, Limits};
+use crate::policy::{AllowAll, Policy};
+use crate::record::Client;
+use crate::transport::{Listener, Tcp, Transport};
+use crate::worker::{Shared, Worker};
+
+/// Makes a [`Proxy`].
+pub struct Builder {
+    limits: Limits,
+    policy: Arc<dyn Policy>,
+    via: bool,
+}
+
+impl Builder {
+    /// Sizes and deadlines.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Who decides and who is told.
+    #[must_use]
+    pub fn policy(mut self, policy: impl Policy) -> Self {
+        self.policy = Arc::new(policy);
+        self
+    }
+
+    /// Whether `Via` is added to what is forwarded (RFC 9110 §7.6.3). Default: it is.
+    #[must_use]
+    pub fn via(mut self, via: bool) -> Self {
+        self.via = via;
+        self
+    }
+
+    /// The proxy.
+    ///
+    /// # Errors
+    /// The first setting that is out of its bounds.
+    pub fn build(self) -> Result<Proxy, LimitError> {
+        self.limits.check()?;
+        let shared = Arc::new(Shared::new(self.limits, self.policy, self.via));
+        Ok(Proxy { worker: Arc::new(Worker::new(shared)) })
+    }
+}
+
+/// An HTTP forward proxy. A clone is the same proxy; [`Proxy::another_worker`] shares its settings
+/// and limits, but neither buffers nor origin connections, and is meant for another runtime.
+#[derive(Clone)]
+pub struct Proxy {
+    worker: Arc<Worker>,
+}
+
+impl Proxy {
+    /// The default settings, to be changed.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder { limits: Limits::default(), policy: Arc::new(AllowAll), via: true }
+    }
+
+    /// A worker of the same proxy for another runtime.
+    #[must_use]
+    pub fn another_worker(&self) -> Self {
+        Self { worker: Arc::new(Worker::new(Arc::clone(&self.worker.shared))) }
+    }
+
+    /// Says that connections to `address` come back to us, so that they are refused. `serve` says
+    /// it for its own listener.
+    pub fn announce(&self, address: SocketAddr) {
+        let mut listeners = self.worker.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        if !listeners.contains(&address) {
+            listeners.push(address);
+        }
+    }
+
+    /// Accepts clients and serves each in a task of its own, until `stop` resolves; then serves
+    /// those that are in the queue already, and returns. See [`Proxy::drain`].
+    ///
+    /// An error of accept (no descriptors left) is logged once a second at most, and waited out.
+    pub async fn serve(&self, listener: Listener, stop: impl Future<Output = ()>) {
+        self.announce(listener.local_addr());
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut troubles = Troubles::default();
+        let mut stop = std::pin::pin!(stop);
+        let permits = &self.worker.shared.permits;
+        loop {
+            let accepted = tokio::select! { biased;
+                () = &mut stop => break,
+                _ = ticks.tick(), if !self.worker.is_at_rest() => {
+                    self.worker.sweep();
+                    continue;
+                }
+                accepted = async {
+                    // Beyond the limit, clients wait in the kernel's queue.
+                    let permit = Arc::clone(permits).acquire_owned().await;
+                    listener.accept().await.map(|accepted| (accepted, permit.ok()))
+                } => accepted,
+            };
+            match accepted {
+                Ok(((tcp, peer), permit)) => self.welcome(tcp, peer, listener.local_addr(), permit),
+                Err(error) => troubles.wait_out(&error, &self.worker).await,
+            }
+        }
+        while let Ok(Some((tcp, peer))) = listener.try_accept() {
+            self.welcome(tcp, peer, listener.local_addr(), None);
+        }
+    }
+
+    /// Ends idle connections and lets the others finish, for at most `timeout`; then resets what
+    /// is left. How many those were.
+    pub async fn drain(&self, timeout: Duration) -> usize {
+        self.worker.flows.drain();
+        let mut ticks = tokio::time::interval(TICK);
+        let deadline = tokio::time::sleep(timeout);
+        let mut deadline = std::pin::pin!(deadline);
+        loop {
+            tokio::select! { biased;
+                () = self.worker.flows.emptied() => return 0,
+                () = &mut deadline => break,
+                _ = ticks.tick() => self.worker.sweep(),
+            }
+        }
+        let aborted = self.worker.flows.abort();
+        // Each has been woken, and needs one turn to reset its sockets.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.worker.flows.emptied()).await;
+        aborted
+    }
+
+    /// Live client connections of this worker.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.worker.flows.count()
+    }
+
+    fn welcome(
+        &self,
+        tcp: Tcp,
+        peer: SocketAddr,
+        listener: SocketAddr,
+        permit: Option<tokio::sync::OwnedSemaphorePermit>,
+    ) {
+        let who = Client::new(peer, listener);
+        if !self.worker.shared.policy.accept(&who) {
+            return turn_away(&tcp);
+        }
+        if self.worker.is_at_rest() {
+            // Nobody turned the clock meanwhile.
+            self.worker.sweep();
+        }
+        let worker = Arc::clone(&self.worker);
+        tokio::spawn(async move {
+            connection(&worker, tcp, who).await;
+            drop(permit);
+        });
+    }
+}
+
+/// One try at saying why; a client that may not be here is not waited for.
+fn turn_away(tcp: &Tcp) {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let _ = tcp.poll_write(&mut cx, &[io::IoSlice::new(answer::NOT_ALLOWED)]);
+    let _ = tcp.poll_shutdown(&mut cx);
+}
+
+/// Errors of accept: said at most once a second, with how many there were, and waited out.
+#[derive(Default)]
+struct Troubles {
+    unsaid: u64,
+    said: Option<std::time::Instant>,
+}
+
+impl Troubles {
+    async fn wait_out(&mut self, error: &io::Error, worker: &Worker) {
+        self.unsaid = self.unsaid.saturating_add(1);
+        if self.said.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) {
+            tracing::warn!(%error, times = self.unsaid, "cannot accept connections for now");
+            self.said = Some(std::time::Instant::now());
+            self.unsaid = 0;
+        }
+        tokio::time::sleep(TICK).await;
+        worker.sweep();
+    }
+}

@@ -1,0 +1,199 @@
+//! What log, metrics and policies see of an exchange when it is over.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use sluicegate_http1::{Malformed, RequestHead};
+
+use crate::transport::Hangup;
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Client {
+    /// The client's address.
+    pub address: SocketAddr,
+    /// The listener that accepted it, as it was bound.
+    pub listener: SocketAddr,
+}
+
+impl Client {
+    /// A client that was accepted by `listener`.
+    #[must_use]
+    pub fn new(address: SocketAddr, listener: SocketAddr) -> Self {
+        Self { address, listener }
+    }
+}
+
+/// What failed, and by whose fault. Its [`Fault::token`] is the same word in `Proxy-Status`, in
+/// the log and here (RFC 9209 §2.3).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The client broke a rule of HTTP.
+    #[error("{0}")]
+    Request(Malformed),
+    /// The client's request came too slowly.
+    #[error("the request did not arrive in time; send it faster, or raise the proxy's --head-timeout or --body-timeout")]
+    RequestTimeout,
+    /// A rule of this proxy refuses the destination.
+    #[error("{0}")]
+    Denied(String),
+    /// The destination is this proxy.
+    #[error("the request would come back to this proxy; its destination is the proxy's own address")]
+    Loop,
+    /// The name could not be looked up in time.
+    #[error("looking up {0} took too long; the name server that the proxy asks does not answer")]
+    DnsTimeout(String),
+    /// The look-up failed.
+    #[error("looking up {0} failed: {1}")]
+    Dns(String, String),
+    /// There is no such name.
+    #[error("the name {0} does not exist, or has no address; check its spelling")]
+    NoSuchName(String),
+    /// No address of the origin is reachable from here.
+    #[error("there is no route from the proxy to {0}")]
+    Unroutable(String),
+    /// The origin refused the connection.
+    #[error("{0} refused the connection; nothing listens on that port, or a firewall forbids it")]
+    Refused(String),
+    /// The origin did not answer the connection in time.
+    #[error("{0} did not accept a connection in time")]
+    ConnectTimeout(String),
+    /// Connecting failed otherwise.
+    #[error("connecting to {0} failed: {1}")]
+    Connect(String, String),
+    /// The origin closed or reset the connection before its response was whole.
+    #[error("the origin closed the connection before its response was complete")]
+    OriginClosed,
+    /// The origin did not answer in time.
+    #[error("the origin accepted the request but did not answer in time")]
+    ResponseTimeout,
+    /// The origin's response stopped in the middle.
+    #[error("the origin stopped sending in the middle of its response")]
+    OriginStalled,
+    /// The origin took no more of the request.
+    #[error("the origin stopped reading the request")]
+    OriginNotReading,
+    /// The origin's response breaks a rule of HTTP.
+    #[error("the origin's response is not valid HTTP: {0}")]
+    Response(Malformed),
+    /// The origin switched to a protocol that nobody asked for.
+    #[error("the origin switched to a protocol that was not asked for")]
+    Upgrade,
+    /// The origin sent more interim responses than the proxy relays.
+    #[error("the origin sent too many interim responses")]
+    TooManyInterim,
+    /// No more descriptors, connections or memory.
+    #[error("the proxy has no capacity left; try again later")]
+    Capacity,
+}
+
+impl Fault {
+    /// The status of the answer that names this fault.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Request(rule) => rule.status(),
+            Self::RequestTimeout => 408,
+            Self::Denied(_) => 403,
+            Self::Loop => 508,
+            Self::DnsTimeout(_) | Self::ConnectTimeout(_) | Self::ResponseTimeout => 504,
+            Self::OriginStalled | Self::OriginNotReading => 504,
+            Self::Capacity => 503,
+            _ => 502,
+        }
+    }
+
+    /// The error type of RFC 9209 §2.3.
+    #[must_use]
+    pub fn token(&self) -> &'static str {
+        match self {
+            Self::Request(_) | Self::RequestTimeout => "http_request_error",
+            Self::Denied(_) => "destination_ip_prohibited",
+            Self::Loop => "proxy_loop_detected",
+            Self::DnsTimeout(_) => "dns_timeout",
+            Self::Dns(..) | Self::NoSuchName(_) => "dns_error",
+            Self::Unroutable(_) => "destination_ip_unroutable",
+            Self::Refused(_) => "connection_refused",
+            Self::ConnectTimeout(_) => "connection_timeout",
+            Self::Connect(..) => "destination_unavailable",
+            Self::OriginClosed => "connection_terminated",
+            Self::ResponseTimeout => "http_response_timeout",
+            Self::OriginStalled => "connection_read_timeout",
+            Self::OriginNotReading => "connection_write_timeout",
+            Self::Response(_) | Self::TooManyInterim => "http_protocol_error",
+            Self::Upgrade => "http_upgrade_failed",
+            Self::Capacity => "proxy_internal_error",
+        }
+    }
+}
+
+/// How an exchange or tunnel ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// The response was written whole; a tunnel was closed by both sides.
+    Complete,
+    /// The client broke a rule, or a rule of ours refused it; it was answered.
+    Refused,
+    /// The origin, or the way to it, failed.
+    OriginFailed,
+    /// The client went before its response was written.
+    ClientGone(Hangup),
+    /// A deadline passed.
+    Deadline,
+    /// The proxy was stopped.
+    Stopped,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Complete => "complete",
+            Self::Refused => "refused",
+            Self::OriginFailed => "origin-failed",
+            Self::ClientGone(Hangup::Fin) => "client-fin",
+            Self::ClientGone(Hangup::Reset) => "client-reset",
+            Self::Deadline => "deadline",
+            Self::Stopped => "stopped",
+        })
+    }
+}
+
+/// One exchange, or one tunnel, from its head to its end.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Record<'a> {
+    /// Unique in this process, and ascending per worker.
+    pub id: u64,
+    /// Who asked.
+    pub client: Client,
+    /// When the head was complete.
+    pub started: SystemTime,
+    /// From then to the end.
+    pub duration: Duration,
+    /// The request as it was received; empty if its head was never complete.
+    pub request: &'a RequestHead,
+    /// Whether it became a tunnel (CONNECT or Upgrade).
+    pub tunnel: bool,
+    /// The status that the client was sent; 0 if none.
+    pub status: u16,
+    /// The origin's address, if one was reached.
+    pub origin: Option<SocketAddr>,
+    /// Whether its connection had been used before.
+    pub reused: bool,
+    /// How long the name took to look up, if it was.
+    pub lookup: Option<Duration>,
+    /// How long connecting took, if it was necessary.
+    pub connect: Option<Duration>,
+    /// Bytes taken from the client: the head, and the body without its framing.
+    pub bytes_in: u64,
+    /// Bytes given to the client: heads, and the body without its framing.
+    pub bytes_out: u64,
+    /// What failed.
+    pub fault: Option<&'a Fault>,
+    /// How it ended.
+    pub ended: Ended,
+}

@@ -1,0 +1,84 @@
+//! What everything stands on: a stream of bytes that can be read, written, watched, shut down and
+//! aborted through a shared reference, so that two directions move in one task without locks or
+//! channels between them. All polling by hand is here.
+//!
+//! * [`Tcp`]: a socket of the kernel. A short read or write clears readiness, so that waiting for
+//!   more costs no extra system call; [`Transport::hangup`] sees FIN and RST behind unread bytes.
+//! * [`Stream`]: any `AsyncRead + AsyncWrite` (TLS, a duplex pipe), behind a lock of its own that
+//!   is never held across an await.
+
+mod pump;
+mod stream;
+mod tcp;
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+
+pub(crate) use pump::{End, attended_fill, fill, flush, pump, readable, shutdown};
+pub use stream::Stream;
+pub use tcp::{Listener, Tcp};
+
+/// What counts as "the peer has gone".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    /// The end of its sending side, or a reset.
+    Fin,
+    /// A reset only: the peer may have shut its sending side and still read.
+    Reset,
+}
+
+/// How the peer went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hangup {
+    /// It has ended its sending side.
+    Fin,
+    /// It has reset the connection.
+    Reset,
+}
+
+/// A connected byte stream.
+///
+/// Each of the poll functions keeps the waker of its last call; all calls for one stream come from
+/// one task. Every future here may be dropped at any await without losing a byte: bytes are only
+/// ever in a pipe, never in a future.
+pub trait Transport: Send + Sync {
+    /// A hint that a read may find something, so that no buffer is held before. A stream that
+    /// cannot tell is always ready.
+    ///
+    /// # Errors
+    /// Whatever the stream reports.
+    fn poll_readable(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads into `room`, which is not empty. 0 is the end of the stream.
+    ///
+    /// # Errors
+    /// Whatever the stream reports; `ConnectionReset` for a reset.
+    fn poll_read(&self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    /// Writes some of `parts`, in order; how many bytes.
+    ///
+    /// # Errors
+    /// Whatever the stream reports.
+    fn poll_write(&self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+
+    /// Ends the sending side after what has been written.
+    ///
+    /// # Errors
+    /// Whatever the stream reports.
+    fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Resolves when the peer has gone, also behind bytes that nobody has read, also when it went
+    /// long ago. Never, where the stream cannot tell: then its reader is the only watch.
+    fn hangup(&self, watch: Watch) -> impl Future<Output = Hangup> + Send;
+
+    /// Whether an idle connection shows anything at all: bytes that nobody asked for, an end, an
+    /// error. `peek` asks the kernel too, at the cost of a system call.
+    fn is_stale(&self, peek: bool) -> bool;
+
+    /// From here on, dropping the stream resets the connection, so that what was cut short does
+    /// not look complete.
+    fn abort(&self);
+}

@@ -1,0 +1,72 @@
+//! Any `AsyncRead + AsyncWrite` as a [`Transport`].
+
+use std::fmt;
+use std::future::pending;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{Hangup, Transport, Watch};
+
+/// A stream that can only be used through `&mut`, behind a lock that no await is made under.
+///
+/// It cannot tell of an end behind unread bytes: [`Transport::hangup`] never resolves, and the
+/// eager read is the only watch.
+pub struct Stream<S>(Mutex<S>);
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream<S> {
+    /// Wraps `stream`.
+    pub fn new(stream: S) -> Self {
+        Self(Mutex::new(stream))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, S> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S> fmt::Debug for Stream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").finish_non_exhaustive()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Transport for Stream<S> {
+    fn poll_read(&self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut room = ReadBuf::new(room);
+        ready!(Pin::new(&mut *self.lock()).poll_read(cx, &mut room))?;
+        Poll::Ready(Ok(room.filled().len()))
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let mut stream = self.lock();
+        let n = if stream.is_write_vectored() {
+            ready!(Pin::new(&mut *stream).poll_write_vectored(cx, parts))?
+        } else {
+            let first = parts.iter().find(|part| !part.is_empty());
+            ready!(Pin::new(&mut *stream).poll_write(cx, first.map_or(&[], |part| part)))?
+        };
+        // A TLS stream holds what it has encrypted until it is told to flush.
+        let _ = Pin::new(&mut *stream).poll_flush(cx)?;
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.lock()).poll_shutdown(cx)
+    }
+
+    async fn hangup(&self, _watch: Watch) -> Hangup {
+        pending().await
+    }
+
+    fn is_stale(&self, _peek: bool) -> bool {
+        // It cannot be known without taking a byte: not worth the risk.
+        true
+    }
+
+    /// Dropping such a stream without a shutdown is all that can be done.
+    fn abort(&self) {}
+}

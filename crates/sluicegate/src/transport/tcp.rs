@@ -1,0 +1,202 @@
+//! Sockets of the kernel, on tokio's `TcpStream` in its two owned halves: the reading half behind
+//! a lock that is never contended, because only `AsyncRead` clears the readiness that a short read
+//! has used up (`try_read` costs one EAGAIN per request); the writing half and every watch through
+//! a shared reference (docs/adr/0001).
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use super::{Hangup, Transport, Watch};
+
+/// A connected TCP socket.
+#[derive(Debug)]
+pub struct Tcp {
+    read: Mutex<OwnedReadHalf>,
+    /// None only while it is dropped.
+    write: Option<OwnedWriteHalf>,
+}
+
+impl Tcp {
+    /// Takes over a connected socket. Nagle's delay would hold back the end of every message.
+    ///
+    /// # Errors
+    /// Those of `setsockopt(2)`.
+    pub fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self::adopt(stream))
+    }
+
+    /// Connects. Dropping the future closes the socket.
+    ///
+    /// # Errors
+    /// Those of `connect(2)`.
+    pub async fn connect(address: SocketAddr) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_nodelay(true)?;
+        socket.connect(address).await.map(Self::adopt)
+    }
+
+    fn adopt(stream: TcpStream) -> Self {
+        let (read, write) = stream.into_split();
+        Self { read: Mutex::new(read), write: Some(write) }
+    }
+
+    fn stream(&self) -> io::Result<&TcpStream> {
+        let write = self.write.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        Ok(write.as_ref())
+    }
+}
+
+impl Drop for Tcp {
+    fn drop(&mut self) {
+        // Tokio's half would say FIN first, and an abort would look like a clean end.
+        if let Some(write) = self.write.take() {
+            write.forget();
+        }
+    }
+}
+
+impl Transport for Tcp {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_read_ready(cx)
+    }
+
+    fn poll_read(&self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut room = ReadBuf::new(room);
+        ready!(Pin::new(&mut *read).poll_read(cx, &mut room))?;
+        Poll::Ready(Ok(room.filled().len()))
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let stream = self.stream()?;
+        loop {
+            ready!(stream.poll_write_ready(cx))?;
+            let result = match parts {
+                [one] => stream.try_write(one),
+                more => stream.try_write_vectored(more),
+            };
+            match result {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    fn poll_shutdown(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(SockRef::from(self.stream()?).shutdown(std::net::Shutdown::Write))
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    async fn hangup(&self, watch: Watch) -> Hangup {
+        use tokio::io::Interest;
+        // Not in tokio's documents, so the common test proves it on both runtimes: PRIORITY also
+        // completes on the end of the peer's side, ERROR on a reset alone.
+        let interest = match watch {
+            Watch::Fin => Interest::PRIORITY,
+            Watch::Reset => Interest::ERROR,
+        };
+        let Ok(stream) = self.stream() else { return Hangup::Reset };
+        match stream.ready(interest).await {
+            Ok(_) if watch == Watch::Fin && !has_failed(stream) => Hangup::Fin,
+            // Or the runtime is shutting down: nobody is left to serve.
+            _ => Hangup::Reset,
+        }
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    async fn hangup(&self, _watch: Watch) -> Hangup {
+        std::future::pending().await
+    }
+
+    fn is_stale(&self, peek: bool) -> bool {
+        let Ok(stream) = self.stream() else { return true };
+        let mut cx = Context::from_waker(Waker::noop());
+        if !peek && stream.poll_read_ready(&mut cx).is_pending() {
+            return false;
+        }
+        // Readiness is a hint: a full read leaves it set on an empty queue.
+        let seen = SockRef::from(stream).peek(&mut [std::mem::MaybeUninit::uninit()]);
+        !seen.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    fn abort(&self) {
+        if let Ok(stream) = self.stream() {
+            // Fails only on a socket that is gone already.
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+/// Whether the socket ended in an error, without taking the error from whoever reads next.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn has_failed(stream: &TcpStream) -> bool {
+    stream.peer_addr().is_err()
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub struct Listener {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Takes over a listening socket. `TCP_NODELAY` is set here; what it accepts inherits it.
+    ///
+    /// # Errors
+    /// Those of the system calls.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O enabled.
+    pub fn new(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        SockRef::from(&listener).set_tcp_nodelay(true)?;
+        let address = listener.local_addr()?;
+        let listener = TcpListener::from_std(listener)?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it listens; the real port if it was bound to port 0.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The next client. Cancel-safe: a connection is taken or left in the queue.
+    ///
+    /// # Errors
+    /// Those of `accept4(2)`; of `EMFILE` and its like the caller backs off.
+    pub async fn accept(&self) -> io::Result<(Tcp, SocketAddr)> {
+        self.listener.accept().await.and_then(Self::welcome)
+    }
+
+    /// A client that is already in the queue, if there is one.
+    ///
+    /// # Errors
+    /// As [`Listener::accept`].
+    pub fn try_accept(&self) -> io::Result<Option<(Tcp, SocketAddr)>> {
+        match self.listener.poll_accept(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(accepted) => accepted.and_then(Self::welcome).map(Some),
+            Poll::Pending => Ok(None),
+        }
+    }
+
+    fn welcome((stream, peer): (TcpStream, SocketAddr)) -> io::Result<(Tcp, SocketAddr)> {
+        // Only Linux inherits it from the listener.
+        if cfg!(not(target_os = "linux")) {
+            stream.set_nodelay(true)?;
+        }
+        Ok((Tcp::adopt(stream), peer))
+    }
+}

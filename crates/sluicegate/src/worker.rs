@@ -1,0 +1,133 @@
+//! What the connections of one worker share: settings, buffers, idle origins, time. Nothing here
+//! is waited for on the hot path; what several workers share is in [`Shared`].
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Semaphore;
+
+use crate::buffer::Pool;
+use crate::flow::Flows;
+use crate::limits::Limits;
+use crate::origin::{Gate, Idle, Resolver};
+use crate::policy::Policy;
+use crate::record::{Client, Fault};
+
+/// More unused buffers than this go back to the allocator.
+const KEPT_BUFFERS: usize = 256;
+
+/// What all workers of one proxy share.
+pub(crate) struct Shared {
+    pub(crate) limits: Limits,
+    pub(crate) policy: Arc<dyn Policy>,
+    /// Our name in Via; different in each process, so that only a loop brings it back.
+    pub(crate) pseudonym: String,
+    /// Whether it is added.
+    pub(crate) via: bool,
+    /// One permit per client connection.
+    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) listeners: Mutex<Vec<SocketAddr>>,
+    next_id: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(limits: Limits, policy: Arc<dyn Policy>, via: bool) -> Self {
+        let permits = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
+        let (listeners, next_id) = (Mutex::default(), AtomicU64::new(1));
+        Self { limits, policy, pseudonym: pseudonym(), via, permits, listeners, next_id }
+    }
+
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Relaxed)
+    }
+
+    /// Whether a connection to `address` would be answered by one of our listeners.
+    pub(crate) fn is_ourselves(&self, address: SocketAddr) -> bool {
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let ip = address.ip().to_canonical();
+        listeners.iter().filter(|listener| listener.port() == address.port()).any(|listener| {
+            let bound = listener.ip().to_canonical();
+            bound == ip || ip.is_unspecified() || bound.is_unspecified() && is_local(ip)
+        })
+    }
+}
+
+/// Whether `ip` is an address of this machine: exactly those can be bound. Asking the kernel is
+/// always up to date, also for an address that was added a second ago.
+#[must_use]
+pub fn is_local(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    ip.is_loopback() || ip.is_unspecified() || !ip.is_multicast() && UdpSocket::bind((ip, 0)).is_ok()
+}
+
+fn pseudonym() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    format!("sluicegate-{:08x}", RandomState::new().hash_one(0_u8) >> 32)
+}
+
+/// One worker: its connections run on one runtime and share nothing else with other workers.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) client_buffers: Pool,
+    pub(crate) origin_buffers: Pool,
+    pub(crate) flows: Arc<Flows>,
+    pub(crate) origins: Idle,
+    pub(crate) resolver: Resolver,
+    began: Instant,
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let limits = &shared.limits;
+        Self {
+            client_buffers: Pool::new(limits.client_buffer, KEPT_BUFFERS),
+            origin_buffers: Pool::new(limits.origin_buffer, KEPT_BUFFERS),
+            flows: Arc::new(Flows::new()),
+            origins: Idle::new(limits.max_idle_origins),
+            resolver: Resolver::default(),
+            began: Instant::now(),
+            shared,
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    pub(crate) fn via(&self) -> Option<&str> {
+        self.shared.via.then_some(self.shared.pseudonym.as_str())
+    }
+
+    /// Turns the clock, wakes what is overdue, forgets idle origins that have ended.
+    pub(crate) fn sweep(&self) {
+        let now = self.began.elapsed();
+        self.flows.sweep(now);
+        self.origins.sweep(now, self.limits().origin_idle_timeout);
+    }
+
+    /// Whether there is anything to sweep.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.flows.count() == 0 && self.origins.count() == 0
+    }
+
+    /// What may be dialled for `client`.
+    pub(crate) fn gate<'a>(&'a self, client: &'a Client) -> impl Gate + 'a {
+        PolicyGate { shared: &self.shared, client }
+    }
+}
+
+struct PolicyGate<'a> {
+    shared: &'a Shared,
+    client: &'a Client,
+}
+
+impl Gate for PolicyGate<'_> {
+    fn check(&self, address: SocketAddr) -> Result<(), Fault> {
+        if self.shared.is_ourselves(address) {
+            return Err(Fault::Loop);
+        }
+        self.shared.policy.address(self.client, address).map_err(Fault::Denied)
+    }
+}
