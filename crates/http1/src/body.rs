@@ -109,11 +109,7 @@ impl Body {
         if let State::UntilClose = self.state {
             self.state = State::Closed;
         }
-        if self.is_complete() {
-            Ok(())
-        } else {
-            Err(Truncated)
-        }
+        if self.is_complete() { Ok(()) } else { Err(Truncated) }
     }
 
     /// Whether the last chunk has come and the end of the trailer section has not.

@@ -27,11 +27,7 @@ pub struct ChunkLimits {
 impl Default for ChunkLimits {
     /// 16 KiB of extensions, 16 KiB and 500 fields of trailers.
     fn default() -> Self {
-        Self {
-            extension_bytes: 16_384,
-            trailer_bytes: 16_384,
-            trailer_fields: 500,
-        }
+        Self { extension_bytes: 16_384, trailer_bytes: 16_384, trailer_fields: 500 }
     }
 }
 
@@ -226,10 +222,7 @@ impl Decoder {
         if digits >= 16 || i64::try_from(size).is_err() {
             return Err(Malformed::ChunkSizeTooLarge);
         }
-        Ok(State::Size {
-            digits: digits.saturating_add(1),
-            size,
-        })
+        Ok(State::Size { digits: digits.saturating_add(1), size })
     }
 
     fn count_extension_byte(&mut self) -> Result<(), Malformed> {
@@ -246,9 +239,7 @@ impl Decoder {
         let room = limit.saturating_sub(self.trailers.len());
         let window = input.get(..room).unwrap_or(input);
         let too_many = Malformed::TrailersTooLarge;
-        let end = self
-            .scanner
-            .find_end(window, self.limits.trailer_fields, too_many)?;
+        let end = self.scanner.find_end(window, self.limits.trailer_fields, too_many)?;
         let section = end.and_then(|end| window.get(..end)).unwrap_or(window);
         let taken = before.saturating_add(section.len());
         if end == Some(2) && self.trailers.is_empty() {

@@ -23,13 +23,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(crate) const NONE: Self = Self {
-        close: false,
-        keep_alive: false,
-        upgrade: false,
-        te: false,
-        nominates: false,
-    };
+    pub(crate) const NONE: Self = Self { close: false, keep_alive: false, upgrade: false, te: false, nominates: false };
 
     /// Notes an option. True if it is none of those with a flag of their own.
     pub(crate) fn set(&mut self, option: &[u8]) -> bool {
@@ -80,14 +74,11 @@ impl Nominations {
     }
 
     pub(crate) fn sort(&mut self, head: &[u8]) {
-        self.0
-            .sort_unstable_by(|&a, &b| compare(slice(head, a), slice(head, b)));
+        self.0.sort_unstable_by(|&a, &b| compare(slice(head, a), slice(head, b)));
     }
 
     pub(crate) fn contains(&self, head: &[u8], name: &[u8]) -> bool {
-        self.0
-            .binary_search_by(|&known| compare(slice(head, known), name))
-            .is_ok()
+        self.0.binary_search_by(|&known| compare(slice(head, known), name)).is_ok()
     }
 }
 
@@ -95,7 +86,6 @@ impl Nominations {
 fn compare(a: &[u8], b: &[u8]) -> Ordering {
     a.len().cmp(&b.len()).then_with(|| {
         let (a, b) = (a.iter(), b.iter());
-        a.map(u8::to_ascii_lowercase)
-            .cmp(b.map(u8::to_ascii_lowercase))
+        a.map(u8::to_ascii_lowercase).cmp(b.map(u8::to_ascii_lowercase))
     })
 }

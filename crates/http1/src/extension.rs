@@ -43,11 +43,7 @@ impl Extension {
     pub(crate) fn next(self, byte: u8) -> Result<Self, Malformed> {
         let blank = matches!(byte, b' ' | b'\t');
         match self {
-            Self::BeforeSemicolon | Self::AfterName | Self::BeforeName | Self::BeforeValue
-                if blank =>
-            {
-                Ok(self)
-            }
+            Self::BeforeSemicolon | Self::AfterName | Self::BeforeName | Self::BeforeValue if blank => Ok(self),
             Self::BeforeName if is_tchar(byte) => Ok(Self::Name),
             Self::Name if is_tchar(byte) => Ok(self),
             Self::Name if blank => Ok(Self::AfterName),
@@ -55,9 +51,7 @@ impl Extension {
             Self::BeforeValue if byte == b'"' => Ok(Self::Quoted),
             Self::BeforeValue | Self::Value if is_tchar(byte) => Ok(Self::Value),
             Self::Value | Self::QuoteEnd if blank => Ok(Self::BeforeSemicolon),
-            Self::BeforeSemicolon | Self::Name | Self::AfterName | Self::Value | Self::QuoteEnd
-                if byte == b';' =>
-            {
+            Self::BeforeSemicolon | Self::Name | Self::AfterName | Self::Value | Self::QuoteEnd if byte == b';' => {
                 Ok(Self::BeforeName)
             }
             Self::Quoted if byte == b'"' => Ok(Self::QuoteEnd),

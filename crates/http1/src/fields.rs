@@ -63,11 +63,7 @@ impl Name {
             3 => &[(b"via", Self::Via)],
             4 => &[(b"host", Self::Host), (b"date", Self::Date)],
             6 => &[(b"expect", Self::Expect), (b"cookie", Self::Cookie)],
-            7 => &[
-                (b"upgrade", Self::Upgrade),
-                (b"referer", Self::Referer),
-                (b"trailer", Self::Trailer),
-            ],
+            7 => &[(b"upgrade", Self::Upgrade), (b"referer", Self::Referer), (b"trailer", Self::Trailer)],
             10 => &[
                 (b"connection", Self::Connection),
                 (b"user-agent", Self::UserAgent),
@@ -76,10 +72,7 @@ impl Name {
             ],
             12 => &[(b"max-forwards", Self::MaxForwards)],
             13 => &[(b"authorization", Self::Authorization)],
-            14 => &[
-                (b"content-length", Self::ContentLength),
-                (b"http2-settings", Self::Http2Settings),
-            ],
+            14 => &[(b"content-length", Self::ContentLength), (b"http2-settings", Self::Http2Settings)],
             16 => &[(b"proxy-connection", Self::ProxyConnection)],
             17 => &[(b"transfer-encoding", Self::TransferEncoding)],
             18 => &[(b"proxy-authenticate", Self::ProxyAuthenticate)],
@@ -118,10 +111,7 @@ pub struct Field<'a> {
 /// (`Connection`, `Upgrade`, `Expect`, `Via`, codings) is a list of tokens.
 #[inline]
 pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
-    value
-        .split(|&byte| byte == b',')
-        .map(trim)
-        .filter(|element| !element.is_empty())
+    value.split(|&byte| byte == b',').map(trim).filter(|element| !element.is_empty())
 }
 
 /// Whether `bytes` is a token: one or more `tchar` (RFC 9110 §5.6.2).
@@ -171,9 +161,7 @@ pub fn is_forwardable_trailer(name: &[u8]) -> bool {
     const NEVER_STARTING: &[&[u8]] = &[b"content-", b"if-", b"proxy-", b"x-forwarded-"];
     is_token(name)
         && !NEVER.iter().any(|never| never.eq_ignore_ascii_case(name))
-        && !NEVER_STARTING
-            .iter()
-            .any(|start| starts_with_ignore_case(name, start))
+        && !NEVER_STARTING.iter().any(|start| starts_with_ignore_case(name, start))
 }
 
 /// Whether `Connection` may not take this field away, whoever names it there: removing it would
@@ -228,6 +216,5 @@ pub(crate) const fn is_value_byte(byte: u8) -> bool {
 }
 
 fn starts_with_ignore_case(name: &[u8], start: &[u8]) -> bool {
-    name.get(..start.len())
-        .is_some_and(|head| head.eq_ignore_ascii_case(start))
+    name.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
 }

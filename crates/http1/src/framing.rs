@@ -65,9 +65,7 @@ pub fn response(head: &ResponseHead, method: &[u8]) -> Result<Framing, Malformed
 /// # Errors
 ///
 /// Anything but decimal digits below 2^63; values that differ. Equal ones count as one.
-pub fn content_length<'a>(
-    fields: impl Iterator<Item = Field<'a>>,
-) -> Result<Option<u64>, Malformed> {
+pub fn content_length<'a>(fields: impl Iterator<Item = Field<'a>>) -> Result<Option<u64>, Malformed> {
     let mut length = None;
     let values = fields
         .filter(|field| field.id == Name::ContentLength)
@@ -103,18 +101,12 @@ impl Lengths {
         }
     }
 
-    fn read<'a>(
-        self,
-        version: Version,
-        fields: impl Iterator<Item = Field<'a>> + Clone,
-    ) -> Result<Framing, Malformed> {
+    fn read<'a>(self, version: Version, fields: impl Iterator<Item = Field<'a>> + Clone) -> Result<Framing, Malformed> {
         match self {
             // §6.3 step 3: an attempt at smuggling, or an error; §6.1 lets us refuse it.
             Self::Both => Err(Malformed::TwoLengths),
             // §6.1: in HTTP/1.0 the framing is faulty.
-            Self::TransferEncoding if version == Version::Http10 => {
-                Err(Malformed::TransferEncodingIn10)
-            }
+            Self::TransferEncoding if version == Version::Http10 => Err(Malformed::TransferEncodingIn10),
             // §6.3 step 4.
             Self::TransferEncoding => chunked_only(fields).map(|()| Framing::Chunked),
             // §6.3 steps 5 and 6.
@@ -140,9 +132,7 @@ fn connect_request(head: &RequestHead, lengths: Option<Lengths>) -> Result<Frami
 
 /// Accepts one field that is exactly `chunked`, whatever its case; else says what is wrong.
 fn chunked_only<'a>(fields: impl Iterator<Item = Field<'a>> + Clone) -> Result<(), Malformed> {
-    let values = fields
-        .filter(|field| field.id == Name::TransferEncoding)
-        .map(|field| field.value);
+    let values = fields.filter(|field| field.id == Name::TransferEncoding).map(|field| field.value);
     let mut exact = values.clone();
     if let (Some(value), None) = (exact.next(), exact.next())
         && value.eq_ignore_ascii_case(b"chunked")

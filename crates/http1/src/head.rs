@@ -42,10 +42,7 @@ pub struct HeadLimits {
 impl Default for HeadLimits {
     /// 16 KiB and 500 fields.
     fn default() -> Self {
-        Self {
-            bytes: 16_384,
-            fields: 500,
-        }
+        Self { bytes: 16_384, fields: 500 }
     }
 }
 
@@ -108,11 +105,7 @@ macro_rules! common {
             /// The first rule that the head breaks: line ends, limits and the first byte as soon
             /// as they are seen, the rest when the head is complete. The same error however the
             /// bytes were cut, and again if called again.
-            pub fn receive(
-                &mut self,
-                input: &[u8],
-                limits: &HeadLimits,
-            ) -> Result<Received, Malformed> {
+            pub fn receive(&mut self, input: &[u8], limits: &HeadLimits) -> Result<Received, Malformed> {
                 if let Some(outcome) = self.raw.outcome() {
                     return outcome;
                 }
@@ -198,13 +191,7 @@ impl RequestHead {
     /// An empty head. Allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            raw: Raw::new(),
-            method: (0, 0),
-            target: (0, 0),
-            version: Version::Http11,
-            expects_continue: false,
-        }
+        Self { raw: Raw::new(), method: (0, 0), target: (0, 0), version: Version::Http11, expects_continue: false }
     }
 
     /// The method, a token. Empty before completion.
@@ -243,9 +230,7 @@ impl RequestHead {
     /// (RFC 9110 §7.8).
     pub fn upgrade_offers(&self) -> impl Iterator<Item = &[u8]> {
         let meant = self.version == Version::Http11 && self.connection().upgrade;
-        self.fields()
-            .filter(move |field| meant && field.id == Name::Upgrade)
-            .flat_map(|field| list(field.value))
+        self.fields().filter(move |field| meant && field.id == Name::Upgrade).flat_map(|field| list(field.value))
     }
 
     fn parse(&mut self, limits: &HeadLimits) -> Result<(), Malformed> {
@@ -259,10 +244,7 @@ impl RequestHead {
             }
             let method = span(bytes, request.method?.as_bytes());
             let target = span(bytes, target.as_bytes());
-            Some(Tokens {
-                start: (method, target, version(request.version?)?),
-                fields: request.headers,
-            })
+            Some(Tokens { start: (method, target, version(request.version?)?), fields: request.headers })
         });
         (self.method, self.target, self.version) =
             indexed.unwrap_or_else(|| Err(diagnose_request(self.raw.bytes())))?;
@@ -284,12 +266,7 @@ impl ResponseHead {
     /// An empty head. Allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            raw: Raw::new(),
-            status: 0,
-            reason: (0, 0),
-            version: Version::Http11,
-        }
+        Self { raw: Raw::new(), status: 0, reason: (0, 0), version: Version::Http11 }
     }
 
     /// The status, 100 to 599. 0 before completion.
@@ -328,10 +305,7 @@ impl ResponseHead {
             if parsed != httparse::Status::Complete(bytes.len()) || !(100..=599).contains(&status) {
                 return None;
             }
-            Some(Tokens {
-                start: (status, reason(bytes), version(response.version?)?),
-                fields: response.headers,
-            })
+            Some(Tokens { start: (status, reason(bytes), version(response.version?)?), fields: response.headers })
         });
         (self.status, self.reason, self.version) =
             indexed.unwrap_or_else(|| Err(diagnose_response(self.raw.bytes())))?;

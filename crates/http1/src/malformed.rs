@@ -103,7 +103,7 @@ rules! {
     AsteriskForm, 400, "RFC 9112 §3.2.4", "asterisk-form",
         "the target * belongs to OPTIONS alone";
     HttpsTarget, 400, "RFC 9110 §9.3.6", "https-target",
-        "an https:// URL cannot be fetched in plain sight; use CONNECT host:443 and speak TLS inside";
+        "an https:// URL is not fetched by this proxy; use CONNECT host:443 and speak TLS inside";
     SchemeUnsupported, 400, "RFC 9112 §3.2.2", "scheme-unsupported",
         "the scheme of the target is not supported; use http://, or CONNECT for anything else";
     Userinfo, 400, "RFC 9110 §4.2.4", "userinfo",
@@ -118,6 +118,9 @@ rules! {
         "the port is not a number between 1 and 65535";
     Fragment, 400, "RFC 9112 §3.2", "fragment",
         "the target contains a #; a fragment is never sent";
+
+    BadMaxForwards, 400, "RFC 9110 §7.6.2", "bad-max-forwards",
+        "Max-Forwards of a TRACE or OPTIONS is not a number";
 
     // Host.
     HostMissing, 400, "RFC 9112 §3.2", "host-missing",

@@ -85,10 +85,7 @@ impl Raw {
 
     pub(crate) fn capacity(&self) -> usize {
         let spans = self.spans.capacity().saturating_mul(size_of::<Span>());
-        self.bytes
-            .capacity()
-            .saturating_add(spans)
-            .saturating_add(self.nominations.capacity())
+        self.bytes.capacity().saturating_add(spans).saturating_add(self.nominations.capacity())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -155,7 +152,7 @@ impl Raw {
         let end = match self.find_end(text, limits, kind) {
             Ok(end) => end,
             Err(why) => {
-                self.keep_for_log(text);
+                self.keep_for_log(text, limits.bytes);
                 return Err(why);
             }
         };
@@ -217,20 +214,14 @@ impl Raw {
         Some(Ok(found))
     }
 
-    fn find_end(
-        &mut self,
-        text: &[u8],
-        limits: &HeadLimits,
-        kind: &Kind,
-    ) -> Result<Option<usize>, Malformed> {
+    fn find_end(&mut self, text: &[u8], limits: &HeadLimits, kind: &Kind) -> Result<Option<usize>, Malformed> {
         if self.bytes.is_empty()
             && let Some(&first) = text.first()
         {
             (kind.first_byte)(first)?;
         }
         let max_lines = limits.fields.saturating_add(1);
-        self.scanner
-            .find_end(text, max_lines, Malformed::TooManyFields)
+        self.scanner.find_end(text, max_lines, Malformed::TooManyFields)
     }
 
     fn read_connection(&mut self, limits: &HeadLimits) -> Result<(), Malformed> {
@@ -253,10 +244,9 @@ impl Raw {
     }
 
     #[cold]
-    fn keep_for_log(&mut self, text: &[u8]) {
+    fn keep_for_log(&mut self, text: &[u8], limit: usize) {
         let room = START_LINE_FOR_LOG.saturating_sub(self.bytes.len());
-        let kept = text.get(..room).unwrap_or(text);
-        self.bytes.extend_from_slice(kept);
+        self.store(text.get(..room).unwrap_or(text), limit);
     }
 
     #[cold]
@@ -282,11 +272,7 @@ fn keep_spans<T>(bytes: &[u8], tokens: &Tokens<'_, '_, T>, to: &mut Vec<Span>, p
     for field in tokens.fields {
         let id = Name::of(field.name.as_bytes());
         *present |= id.bit();
-        to.push(Span {
-            name: span(bytes, field.name.as_bytes()),
-            value: span(bytes, field.value),
-            id,
-        });
+        to.push(Span { name: span(bytes, field.name.as_bytes()), value: span(bytes, field.value), id });
     }
 }
 

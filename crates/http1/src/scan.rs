@@ -29,18 +29,12 @@ pub(crate) struct Scanner {
 impl Scanner {
     /// For a head: empty lines before it are skipped.
     pub(crate) const fn head() -> Self {
-        Self {
-            state: State::Before,
-            lines: 0,
-        }
+        Self { state: State::Before, lines: 0 }
     }
 
     /// For a trailer section, which may be nothing but the empty line.
     pub(crate) const fn trailers() -> Self {
-        Self {
-            state: State::LineStart,
-            lines: 0,
-        }
+        Self { state: State::LineStart, lines: 0 }
     }
 
     /// How many lines have ended, without the empty ones.

@@ -174,9 +174,7 @@ fn connect(target: &[u8]) -> Result<Target<'_>, Malformed> {
 
 fn absolute(target: &[u8]) -> Result<Target<'_>, Malformed> {
     let colon = memchr::memchr(b':', target).ok_or(Malformed::TargetForm)?;
-    let (scheme, rest) = target
-        .split_at_checked(colon)
-        .ok_or(Malformed::TargetForm)?;
+    let (scheme, rest) = target.split_at_checked(colon).ok_or(Malformed::TargetForm)?;
     let rest = rest.strip_prefix(b"://").ok_or(Malformed::TargetForm)?;
     match scheme {
         scheme if scheme.eq_ignore_ascii_case(b"http") => {}
@@ -188,10 +186,7 @@ fn absolute(target: &[u8]) -> Result<Target<'_>, Malformed> {
     }
     let end = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
     let (authority, path_and_query) = rest.split_at_checked(end).unwrap_or((rest, &[]));
-    Ok(Target::Absolute {
-        authority: Authority::parse(authority)?,
-        path_and_query,
-    })
+    Ok(Target::Absolute { authority: Authority::parse(authority)?, path_and_query })
 }
 
 fn is_scheme_byte(byte: &u8) -> bool {
@@ -255,9 +250,7 @@ fn name_or_v4(host: &str) -> Result<Host<'_>, Malformed> {
 
 /// Whether some parser takes a host that ends with this label for an IPv4 address.
 fn is_number(label: &str) -> bool {
-    let hex = label
-        .strip_prefix("0x")
-        .or_else(|| label.strip_prefix("0X"));
+    let hex = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
     match hex {
         Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
         None => label.bytes().all(|byte| byte.is_ascii_digit()),
