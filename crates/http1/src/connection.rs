@@ -27,11 +27,13 @@ impl Connection {
 
     /// Notes an option. True if it is none of those with a flag of their own.
     pub(crate) fn set(&mut self, option: &[u8]) -> bool {
-        let flag = match option.len() {
-            2 if option.eq_ignore_ascii_case(b"te") => &mut self.te,
-            5 if option.eq_ignore_ascii_case(b"close") => &mut self.close,
-            7 if option.eq_ignore_ascii_case(b"upgrade") => &mut self.upgrade,
-            10 if option.eq_ignore_ascii_case(b"keep-alive") => &mut self.keep_alive,
+        let flag = match option {
+            b"keep-alive" => &mut self.keep_alive,
+            b"close" => &mut self.close,
+            _ if option.eq_ignore_ascii_case(b"keep-alive") => &mut self.keep_alive,
+            _ if option.eq_ignore_ascii_case(b"close") => &mut self.close,
+            _ if option.eq_ignore_ascii_case(b"upgrade") => &mut self.upgrade,
+            _ if option.eq_ignore_ascii_case(b"te") => &mut self.te,
             _ => return true,
         };
         *flag = true;

@@ -57,35 +57,35 @@ impl Name {
     #[inline]
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
-        // The length alone decides nearly always: at most three names are compared.
-        let candidates: &[(&[u8], Self)] = match name.len() {
-            2 => &[(b"te", Self::Te)],
-            3 => &[(b"via", Self::Via)],
-            4 => &[(b"host", Self::Host), (b"date", Self::Date)],
-            6 => &[(b"expect", Self::Expect), (b"cookie", Self::Cookie)],
-            7 => &[(b"upgrade", Self::Upgrade), (b"referer", Self::Referer), (b"trailer", Self::Trailer)],
-            10 => &[
-                (b"connection", Self::Connection),
-                (b"user-agent", Self::UserAgent),
-                (b"set-cookie", Self::SetCookie),
-                (b"keep-alive", Self::KeepAlive),
-            ],
-            12 => &[(b"max-forwards", Self::MaxForwards)],
-            13 => &[(b"authorization", Self::Authorization)],
-            14 => &[(b"content-length", Self::ContentLength), (b"http2-settings", Self::Http2Settings)],
-            16 => &[(b"proxy-connection", Self::ProxyConnection)],
-            17 => &[(b"transfer-encoding", Self::TransferEncoding)],
-            18 => &[(b"proxy-authenticate", Self::ProxyAuthenticate)],
-            19 => &[(b"proxy-authorization", Self::ProxyAuthorization)],
-            25 => &[(b"proxy-authentication-info", Self::ProxyAuthenticationInfo)],
+        // The length and one letter leave one candidate, and most names none. The usual case is
+        // tried first because it compares as whole words.
+        let first = name.first().map_or(0, u8::to_ascii_lowercase);
+        let (known, id): (&[u8], Self) = match (name.len(), first) {
+            (2, b't') => (b"TE", Self::Te),
+            (3, b'v') => (b"Via", Self::Via),
+            (4, b'h') => (b"Host", Self::Host),
+            (4, b'd') => (b"Date", Self::Date),
+            (6, b'e') => (b"Expect", Self::Expect),
+            (6, b'c') => (b"Cookie", Self::Cookie),
+            (7, b'u') => (b"Upgrade", Self::Upgrade),
+            (7, b'r') => (b"Referer", Self::Referer),
+            (7, b't') => (b"Trailer", Self::Trailer),
+            (10, b'c') => (b"Connection", Self::Connection),
+            (10, b'u') => (b"User-Agent", Self::UserAgent),
+            (10, b's') => (b"Set-Cookie", Self::SetCookie),
+            (10, b'k') => (b"Keep-Alive", Self::KeepAlive),
+            (12, b'm') => (b"Max-Forwards", Self::MaxForwards),
+            (13, b'a') => (b"Authorization", Self::Authorization),
+            (14, b'c') => (b"Content-Length", Self::ContentLength),
+            (14, b'h') => (b"HTTP2-Settings", Self::Http2Settings),
+            (16, b'p') => (b"Proxy-Connection", Self::ProxyConnection),
+            (17, b't') => (b"Transfer-Encoding", Self::TransferEncoding),
+            (18, b'p') => (b"Proxy-Authenticate", Self::ProxyAuthenticate),
+            (19, b'p') => (b"Proxy-Authorization", Self::ProxyAuthorization),
+            (25, b'p') => (b"Proxy-Authentication-Info", Self::ProxyAuthenticationInfo),
             _ => return Self::Other,
         };
-        for (known, id) in candidates {
-            if known.eq_ignore_ascii_case(name) {
-                return *id;
-            }
-        }
-        Self::Other
+        if name == known || name.eq_ignore_ascii_case(known) { id } else { Self::Other }
     }
 
     /// The bit of this name in a set of names.

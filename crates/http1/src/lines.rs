@@ -150,7 +150,8 @@ mod tests {
             }
             // A line of which nothing is left has become the end.
             let end = memchr::memmem::find(&head, b"\r\n\r\n").unwrap();
-            head.truncate(end + 4);
+            head.truncate(end);
+            head.extend(b"\r\n\r\n");
             head
         })
     }

@@ -75,25 +75,29 @@ impl Scanner {
         let mut rest = input;
         while let Some((&byte, tail)) = rest.split_first() {
             match self.state {
-                State::Line => match memchr::memchr2(b'\r', b'\n', rest) {
-                    Some(at) => {
-                        (_, rest) = rest.split_at_checked(at).unwrap_or_default();
-                        match rest.split_first() {
-                            Some((b'\r', tail)) => rest = tail,
-                            _ => return Err(Malformed::BareLf),
+                State::Line => {
+                    let Some(at) = memchr::memchr2(b'\r', b'\n', rest) else {
+                        return Ok(None);
+                    };
+                    rest = rest.get(at..).unwrap_or_default();
+                    match rest {
+                        // Nearly always: another line follows, and the piece goes on.
+                        [b'\r', b'\n', next, tail @ ..] if !matches!(next, b'\r' | b'\n') => {
+                            self.end_line(max_lines, too_many)?;
+                            rest = tail;
                         }
-                        self.state = State::LineCr;
+                        [b'\r', tail @ ..] => {
+                            self.state = State::LineCr;
+                            rest = tail;
+                        }
+                        _ => return Err(Malformed::BareLf),
                     }
-                    None => return Ok(None),
-                },
+                }
                 State::LineCr => {
                     if byte != b'\n' {
                         return Err(Malformed::BareCr);
                     }
-                    self.lines = self.lines.saturating_add(1);
-                    if self.lines > max_lines {
-                        return Err(too_many);
-                    }
+                    self.end_line(max_lines, too_many)?;
                     self.state = State::LineStart;
                     rest = tail;
                 }
@@ -114,5 +118,10 @@ impl Scanner {
             }
         }
         Ok(None)
+    }
+    #[inline]
+    fn end_line(&mut self, max_lines: usize, too_many: Malformed) -> Result<(), Malformed> {
+        self.lines = self.lines.saturating_add(1);
+        if self.lines > max_lines { Err(too_many) } else { Ok(()) }
     }
 }

@@ -60,7 +60,7 @@ pub fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Malforme
     if method == b"CONNECT" {
         return connect(target);
     }
-    if target.contains(&b'#') {
+    if memchr::memchr(b'#', target).is_some() {
         return Err(Malformed::Fragment);
     }
     match target {
@@ -120,21 +120,13 @@ impl<'a> Authority<'a> {
     ///
     /// What is wrong with the host or the port. Port 0 is refused.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        if bytes.contains(&b'@') {
-            return Err(Malformed::Userinfo);
+        let (host, port) = match bytes {
+            [b'[', rest @ ..] => bracketed(rest),
+            _ => name_or_v4(bytes),
         }
-        let text = std::str::from_utf8(bytes).map_err(|_| Malformed::BadHost)?;
-        let (host, port) = match text.strip_prefix('[') {
-            Some(rest) => bracketed(rest)?,
-            None => {
-                let (host, port) = split_port(text);
-                (name_or_v4(host)?, port)
-            }
-        };
-        let port = match port {
-            None | Some("") => None,
-            Some(digits) => Some(number(digits)?),
-        };
+        // An @ is no part of any host or port, so it has led here; it is what to tell.
+        .map_err(|why| if bytes.contains(&b'@') { Malformed::Userinfo } else { why })?;
+        let text = str::from_utf8(bytes).map_err(|_| Malformed::BadHost)?;
         Ok(Self { text, host, port })
     }
 }
@@ -173,20 +165,27 @@ fn connect(target: &[u8]) -> Result<Target<'_>, Malformed> {
 }
 
 fn absolute(target: &[u8]) -> Result<Target<'_>, Malformed> {
+    let rest = match target.strip_prefix(b"http://") {
+        Some(rest) => rest,
+        None => other_scheme(target)?,
+    };
+    let end = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
+    let (authority, path_and_query) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+    Ok(Target::Absolute { authority: Authority::parse(authority)?, path_and_query })
+}
+
+/// What follows `HTTP://`, or why it is not that.
+#[cold]
+fn other_scheme(target: &[u8]) -> Result<&[u8], Malformed> {
     let colon = memchr::memchr(b':', target).ok_or(Malformed::TargetForm)?;
     let (scheme, rest) = target.split_at_checked(colon).ok_or(Malformed::TargetForm)?;
     let rest = rest.strip_prefix(b"://").ok_or(Malformed::TargetForm)?;
     match scheme {
-        scheme if scheme.eq_ignore_ascii_case(b"http") => {}
-        scheme if scheme.eq_ignore_ascii_case(b"https") => return Err(Malformed::HttpsTarget),
-        [b'a'..=b'z' | b'A'..=b'Z', tail @ ..] if tail.iter().all(is_scheme_byte) => {
-            return Err(Malformed::SchemeUnsupported);
-        }
-        _ => return Err(Malformed::TargetForm),
+        scheme if scheme.eq_ignore_ascii_case(b"http") => Ok(rest),
+        scheme if scheme.eq_ignore_ascii_case(b"https") => Err(Malformed::HttpsTarget),
+        [b'a'..=b'z' | b'A'..=b'Z', tail @ ..] if tail.iter().all(is_scheme_byte) => Err(Malformed::SchemeUnsupported),
+        _ => Err(Malformed::TargetForm),
     }
-    let end = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
-    let (authority, path_and_query) = rest.split_at_checked(end).unwrap_or((rest, &[]));
-    Ok(Target::Absolute { authority: Authority::parse(authority)?, path_and_query })
 }
 
 fn is_scheme_byte(byte: &u8) -> bool {
@@ -194,65 +193,90 @@ fn is_scheme_byte(byte: &u8) -> bool {
 }
 
 /// What follows `[`: an address, `]`, and nothing but a port.
-fn bracketed(rest: &str) -> Result<(Host<'_>, Option<&str>), Malformed> {
-    let (address, after) = rest.split_once(']').ok_or(Malformed::BadIpv6)?;
-    let address = address.parse().map_err(|_| Malformed::BadIpv6)?;
-    let port = match after {
-        "" => None,
-        after => Some(after.strip_prefix(':').ok_or(Malformed::BadIpv6)?),
-    };
-    Ok((Host::V6(address), port))
-}
-
-/// At the first colon, so that no second one can hide in the host.
-fn split_port(text: &str) -> (&str, Option<&str>) {
-    match text.split_once(':') {
-        Some((host, port)) => (host, Some(port)),
-        None => (text, None),
+fn bracketed(rest: &[u8]) -> Result<(Host<'_>, Option<u16>), Malformed> {
+    let end = memchr::memchr(b']', rest).ok_or(Malformed::BadIpv6)?;
+    let (address, after) = rest.split_at_checked(end).unwrap_or_default();
+    let address = str::from_utf8(address).ok().and_then(|text| text.parse().ok());
+    let address = Host::V6(address.ok_or(Malformed::BadIpv6)?);
+    match after {
+        [b']'] => Ok((address, None)),
+        [b']', b':', digits @ ..] => Ok((address, port(digits)?)),
+        _ => Err(Malformed::BadIpv6),
     }
 }
 
-/// 1 to 5 digits, 1 to 65535.
-fn number(digits: &str) -> Result<u16, Malformed> {
-    if digits.len() > 5 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Malformed::BadPort);
-    }
-    match digits.parse() {
-        Ok(0) | Err(_) => Err(Malformed::BadPort),
-        Ok(port) => Ok(port),
-    }
-}
-
-fn name_or_v4(host: &str) -> Result<Host<'_>, Malformed> {
-    if host.is_empty() {
-        return Err(Malformed::EmptyHost);
-    }
-    let name = host.strip_suffix('.').unwrap_or(host);
-    // RFC 1035 §2.3.4.
-    if name.len() > 253 {
-        return Err(Malformed::BadHost);
-    }
-    let mut last = "";
-    for label in name.split('.') {
-        let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if !(1..=63).contains(&label.len()) || !label.bytes().all(known) {
-            return Err(Malformed::BadHost);
+/// A name or IPv4 address in its one undoubted form, up to the first colon, and a port: one pass.
+fn name_or_v4(bytes: &[u8]) -> Result<(Host<'_>, Option<u16>), Malformed> {
+    let (mut end, mut last_label, mut label) = (0_usize, 0_usize, 0_u8);
+    for &byte in bytes {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' if label < 63 => {
+                label = label.saturating_add(1);
+            }
+            b'.' if label > 0 => {
+                last_label = end.saturating_add(1);
+                label = 0;
+            }
+            b':' => break,
+            _ => return Err(Malformed::BadHost),
         }
-        last = label;
+        end = end.saturating_add(1);
     }
+    let (host, after) = bytes.split_at_checked(end).unwrap_or_default();
+    // RFC 1035 §2.3.4; the dot at the end is not counted.
+    let longest = if label == 0 { 254 } else { 253 };
+    match host {
+        [] => return Err(Malformed::EmptyHost),
+        _ if end > longest => return Err(Malformed::BadHost),
+        _ => {}
+    }
+    let port = match after {
+        [_colon, digits @ ..] => port(digits)?,
+        [] => None,
+    };
+    Ok((host_of(host, last_label)?, port))
+}
+
+/// inet_aton and browsers read `127.1`, `0x7f.1` and `2130706433` as addresses, and others do not:
+/// only what all read alike may pass.
+fn host_of(host: &[u8], last_label: usize) -> Result<Host<'_>, Malformed> {
+    let name = str::from_utf8(host).map_err(|_| Malformed::BadHost)?;
+    let last = match name.get(last_label..) {
+        // The dot at the end starts no label.
+        None | Some("") => name.trim_end_matches('.').rsplit('.').next().unwrap_or_default(),
+        Some(label) => label,
+    };
     if !is_number(last) {
-        return Ok(Host::Name(host));
+        return Ok(Host::Name(name));
     }
-    // inet_aton and browsers read `127.1`, `0x7f.1` and `2130706433` as addresses, and others do
-    // not: only what all read alike may pass.
-    host.parse().map(Host::V4).map_err(|_| Malformed::BadHost)
+    name.parse().map(Host::V4).map_err(|_| Malformed::BadHost)
 }
 
 /// Whether some parser takes a host that ends with this label for an IPv4 address.
 fn is_number(label: &str) -> bool {
-    let hex = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
-    match hex {
-        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
-        None => label.bytes().all(|byte| byte.is_ascii_digit()),
+    match label.as_bytes() {
+        [b'0', b'x' | b'X', digits @ ..] => digits.iter().all(u8::is_ascii_hexdigit),
+        digits => digits.iter().all(u8::is_ascii_digit),
+    }
+}
+
+/// 1 to 5 digits, 1 to 65535. None if there are no digits at all.
+fn port(digits: &[u8]) -> Result<Option<u16>, Malformed> {
+    if digits.len() > 5 {
+        return Err(Malformed::BadPort);
+    }
+    let mut port: u16 = 0;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return Err(Malformed::BadPort);
+        }
+        let digit = u16::from(digit.wrapping_sub(b'0'));
+        let next = port.checked_mul(10).and_then(|port| port.checked_add(digit));
+        port = next.ok_or(Malformed::BadPort)?;
+    }
+    match port {
+        0 if digits.is_empty() => Ok(None),
+        0 => Err(Malformed::BadPort),
+        port => Ok(Some(port)),
     }
 }

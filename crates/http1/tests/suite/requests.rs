@@ -1,6 +1,6 @@
 //! Request heads (RFC 9112 §2, §3, §5).
 
-use sluicegate_http1::{HeadLimits, Malformed, Name, Received, RequestHead, Version};
+use sluicegate_http1::{Framing, HeadLimits, Malformed, Name, Received, RequestHead, Version, framing};
 
 use crate::common::{receive, request};
 
@@ -254,6 +254,14 @@ fn a_cleared_head_is_as_new_and_keeps_its_memory() {
     assert_eq!(head.receive(second, &limits), Ok(Received::Complete(second.len())));
     assert_eq!((head.method(), head.capacity()), (&b"GET"[..], capacity));
     assert!(head.field(Name::Connection).is_none() && !head.expects_continue());
+    // What the third does not have is not left over from the others.
+    head.clear();
+    let third = b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nConnection: Y\r\n\r\n";
+    assert_eq!(head.receive(third, &limits), Ok(Received::Complete(third.len())));
+    assert!(head.is_nominated(b"Y") && !head.is_nominated(b"X"));
+    head.clear();
+    assert_eq!(head.receive(second, &limits), Ok(Received::Complete(second.len())));
+    assert_eq!(framing::request(&head), Ok(Framing::Empty));
     head.shrink();
     assert_eq!(head.capacity(), 0);
 }
