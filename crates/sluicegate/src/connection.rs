@@ -117,29 +117,41 @@ enum Asks {
 
 async fn read_head<C: Transport>(cx: &Cx<'_, C>, busy: &mut Busy<'_>) -> Asks {
     let limits = cx.worker.limits();
-    let mut begun = false;
-    cx.flow.allow(Some(GRACE));
+    let mut begun = !busy.request.raw().is_empty();
+    cx.flow.allow(if begun {
+        limits.head_timeout
+    } else if C::KNOWS_READABLE {
+        Some(GRACE)
+    } else {
+        limits.idle_timeout
+    });
     loop {
         match receive(&mut busy.head, &mut busy.request, &limits.head) {
             Ok(true) => return Asks::Request,
             Ok(false) => {}
             Err(rule) => return Asks::Nonsense(rule),
         }
-        if !begun && !busy.head.is_empty() {
-            begun = true;
-            cx.flow.allow(limits.head_timeout);
-        }
         let alarm = tokio::select! { biased;
             read = transport::fill(&mut busy.request, cx.client) => match read {
                 Ok(0) | Err(_) => return Asks::Gone,
-                Ok(_) => continue,
+                Ok(_) => {
+                    // From its first byte on, a head has a deadline that no byte extends.
+                    if !begun {
+                        cx.flow.allow(limits.head_timeout);
+                    }
+                    begun = true;
+                    continue;
+                }
             },
             alarm = cx.flow.idle_alarm(), if !begun => alarm,
             alarm = cx.flow.alarm(), if begun => alarm,
         };
         return match (alarm, begun) {
+            // Nothing but empty lines is no request that could be answered (RFC 9112 §2.2).
+            (Alarm::Deadline, true) if busy.head.is_empty() => Asks::Gone,
             (Alarm::Deadline, true) => Asks::TooSlowly,
-            (Alarm::Deadline, false) => Asks::Nothing,
+            (Alarm::Deadline, false) if C::KNOWS_READABLE => Asks::Nothing,
+            (Alarm::Deadline, false) => Asks::Gone,
             (Alarm::Drain, _) => Asks::Gone,
             (Alarm::Abort, _) => Asks::Stopped,
         };

@@ -90,7 +90,7 @@ pub(crate) struct Exchange<'e, 'p, C, O> {
 struct Progress {
     /// The request has been given whole.
     sent: AtomicBool,
-    /// The origin has said something.
+    /// The origin has sent the head of its final response.
     heard: AtomicBool,
 }
 
@@ -102,7 +102,8 @@ impl<C: Transport, O: Transport> Exchange<'_, '_, C, O> {
         let Exchange { client, origin, request, response, head, asked, limits, flow, via, told } = self;
         let progress = &Progress::default();
         flow.allow(limits.body_timeout);
-        let answer = Answer { client, origin, response: &mut *response, head, asked, limits, flow, via, told, progress };
+        let answer =
+            Answer { client, origin, response: &mut *response, head, asked, limits, flow, via, told, progress };
         let upload = upload(client, origin, &mut *request, limits, flow, progress);
         let alarm = tokio::select! { biased;
             answered = answer.run() => return answered,
@@ -234,7 +235,6 @@ impl<C: Transport, O: Transport> Answer<'_, '_, C, O> {
             }
             match transport::fill(self.response, self.origin).await {
                 Ok(0) | Err(_) => return Err(Fault::OriginClosed),
-                Ok(_) if !self.progress.heard.swap(true, Relaxed) => self.flow.allow(self.limits.body_timeout),
                 Ok(_) => {}
             }
         }
@@ -262,6 +262,8 @@ impl<C: Transport, O: Transport> Answer<'_, '_, C, O> {
     }
 
     async fn relay_final(&mut self) -> Result<Answered, Stop> {
+        self.progress.heard.store(true, Relaxed);
+        self.flow.allow(self.limits.body_timeout);
         let malformed = |rule| Stop::Origin(Fault::Response(rule));
         let framing = framing::response(self.head, self.asked.method).map_err(malformed)?;
         let length = self.length(framing).map_err(malformed)?;
@@ -271,7 +273,8 @@ impl<C: Transport, O: Transport> Answer<'_, '_, C, O> {
         };
         // A body that only the close ends takes the connection with it; and so does an answer
         // that comes before the request's end: what follows could be taken for a request.
-        let ends_by_close = framing == Framing::UntilClose || framing == Framing::Chunked && encoding == Encoding::Identity;
+        let ends_by_close =
+            framing == Framing::UntilClose || framing == Framing::Chunked && encoding == Encoding::Identity;
         let sent = self.progress.sent.load(Relaxed);
         let client_persists = self.asked.persists && sent && !ends_by_close && !self.flow.is_draining();
         self.told.status = self.head.status();

@@ -42,9 +42,7 @@ pub(crate) struct Flow {
 impl Flow {
     /// From now on, `period` without [`Flow::touch`] is too long. `None`: for ever.
     pub(crate) fn allow(&self, period: Option<Duration>) {
-        let millis = period.map_or(NEVER, |p| {
-            u64::try_from(p.saturating_add(TICK).as_millis()).unwrap_or(NEVER)
-        });
+        let millis = period.map_or(NEVER, |p| u64::try_from(p.saturating_add(TICK).as_millis()).unwrap_or(NEVER));
         self.period.store(millis, Relaxed);
         self.touch();
     }

@@ -40,9 +40,11 @@ pub(crate) fn max_forwards(head: &RequestHead) -> MaxForwards {
 /// The only protocol that an Upgrade is passed on for (DESIGN: `h2c` would be a smuggled tunnel).
 pub(crate) const UPGRADE: &[u8] = b"websocket";
 
-/// Whether the client offers to switch to it.
-pub(crate) fn offers_upgrade(head: &RequestHead) -> bool {
-    head.upgrade_offers().any(|offer| offer.eq_ignore_ascii_case(UPGRADE))
+/// Whether the client offers to switch to it. Not with a body: until that has been sent, what the
+/// client writes would be taken for the other protocol.
+pub(crate) fn offers_upgrade(head: &RequestHead, framing: Framing) -> bool {
+    matches!(framing, Framing::Empty | Framing::Length(0))
+        && head.upgrade_offers().any(|offer| offer.eq_ignore_ascii_case(UPGRADE))
 }
 
 /// Whether an earlier Via entry carries `pseudonym`: the request has been here before.
@@ -103,7 +105,7 @@ pub(crate) fn write_request(head: &RequestHead, route: &RequestRoute<'_>, out: &
     if route.framing == Framing::Chunked {
         push(out, &[b"Transfer-Encoding: chunked\r\n"]);
     }
-    let upgrade = offers_upgrade(head);
+    let upgrade = offers_upgrade(head, route.framing);
     let trailers = accepts_trailers(head);
     match (upgrade, trailers) {
         (true, true) => push(out, &[b"Connection: upgrade, TE\r\n"]),

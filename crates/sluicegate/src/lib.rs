@@ -27,8 +27,9 @@ pub mod transport;
 
 pub mod record;
 
-mod answer;
 mod forward;
+
+mod answer;
 
 pub mod policy;
 

@@ -42,7 +42,8 @@ pub struct Limits {
     pub origin_idle_timeout: Duration,
     /// Looking up and dialling, all addresses together. Default 10 s.
     pub connect_timeout: Option<Duration>,
-    /// From the end of the request to the first byte of the response. Default 5 min.
+    /// From the end of the request to the end of the response's head; interim responses do not
+    /// extend it. Default 5 min.
     pub response_timeout: Option<Duration>,
     /// No body byte in either direction. Default 5 min.
     pub body_timeout: Option<Duration>,

@@ -35,7 +35,9 @@ pub enum Fault {
     #[error("{0}")]
     Request(Malformed),
     /// The client's request came too slowly.
-    #[error("the request did not arrive in time; send it faster, or raise the proxy's --head-timeout or --body-timeout")]
+    #[error(
+        "the request did not arrive in time; send it faster, or raise the proxy's --head-timeout or --body-timeout"
+    )]
     RequestTimeout,
     /// A rule of this proxy refuses the destination.
     #[error("{0}")]

@@ -8,8 +8,12 @@
 //!   is never held across an await.
 
 mod pump;
+#[cfg(test)]
+pub(crate) mod scripted;
 mod stream;
 mod tcp;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -43,6 +47,10 @@ pub enum Hangup {
 /// one task. Every future here may be dropped at any await without losing a byte: bytes are only
 /// ever in a pipe, never in a future.
 pub trait Transport: Send + Sync {
+    /// Whether [`Transport::poll_readable`] says anything; if not, whoever waits for bytes has to
+    /// hold a buffer meanwhile.
+    const KNOWS_READABLE: bool = false;
+
     /// A hint that a read may find something, so that no buffer is held before. A stream that
     /// cannot tell is always ready.
     ///

@@ -79,7 +79,10 @@ impl Pipes<'_, '_> {
     ) -> Next {
         // Only a request without a body is certain to have ended.
         let ended = head.is_complete() && matches!(framing::request(head), Ok(Framing::Empty | Framing::Length(0)));
-        let goes_on = ended && head.method() != b"CONNECT" && head.persists() && status != 400 && !cx.flow.is_draining();
+        let goes_on =
+            ended && head.method() != b"CONNECT" && head.persists() && status != 400 && !cx.flow.is_draining();
+        // What an origin did not take of this request must not stand before the next one.
+        self.request.unstage();
         self.response.clear();
         write(head.method() == b"HEAD", !goes_on, self.response.stage());
         story.told.status = status;
@@ -96,14 +99,22 @@ impl Pipes<'_, '_> {
         }
     }
 
-    async fn fault<C: Transport>(&mut self, cx: &Cx<'_, C>, story: &mut Story, head: &RequestHead, fault: Fault) -> Next {
+    async fn fault<C: Transport>(
+        &mut self,
+        cx: &Cx<'_, C>,
+        story: &mut Story,
+        head: &RequestHead,
+        fault: Fault,
+    ) -> Next {
         story.ended = match fault {
             Fault::Request(_) | Fault::Denied(_) | Fault::Loop | Fault::Capacity => Ended::Refused,
             Fault::RequestTimeout => Ended::Deadline,
             _ => Ended::OriginFailed,
         };
         let next = self
-            .answer(cx, story, head, fault.status(), |is_head, close, out| answer::write_fault(&fault, is_head, close, out))
+            .answer(cx, story, head, fault.status(), |is_head, close, out| {
+                answer::write_fault(&fault, is_head, close, out)
+            })
             .await;
         story.fault = Some(fault);
         next
@@ -115,7 +126,13 @@ impl Pipes<'_, '_> {
     }
 
     /// What is left to do when something stopped before its end.
-    async fn stopped<C: Transport>(&mut self, cx: &Cx<'_, C>, story: &mut Story, head: &RequestHead, stop: Stop) -> Next {
+    async fn stopped<C: Transport>(
+        &mut self,
+        cx: &Cx<'_, C>,
+        story: &mut Story,
+        head: &RequestHead,
+        stop: Stop,
+    ) -> Next {
         let fault = match stop {
             Stop::Gone(how) => {
                 story.ended = Ended::ClientGone(how);
@@ -204,7 +221,8 @@ async fn plain<C: Transport>(
     }
     let encoding = if ask.framing == Framing::Chunked { Encoding::Chunked } else { Encoding::Identity };
     let limits = cx.worker.limits();
-    let chunks = ChunkLimits { trailer_bytes: limits.head.bytes, trailer_fields: limits.head.fields, ..ChunkLimits::default() };
+    let chunks =
+        ChunkLimits { trailer_bytes: limits.head.bytes, trailer_fields: limits.head.fields, ..ChunkLimits::default() };
     pipes.request.begin(ask.framing, encoding, chunks);
     let key = key(to);
     let idempotent = matches!(head.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE");
@@ -253,7 +271,7 @@ async fn exchange<C: Transport>(
             method: head.method(),
             version: head.version(),
             persists: head.persists(),
-            upgrade: forward::offers_upgrade(head),
+            upgrade: forward::offers_upgrade(head, *framing),
         },
         limits: cx.worker.limits(),
         flow: cx.flow,

@@ -64,7 +64,11 @@ impl Resolver {
     }
 }
 
-fn both(name: &str, first: Result<Vec<IpAddr>, NetError>, second: Result<Vec<IpAddr>, NetError>) -> Result<Found, Fault> {
+fn both(
+    name: &str,
+    first: Result<Vec<IpAddr>, NetError>,
+    second: Result<Vec<IpAddr>, NetError>,
+) -> Result<Found, Fault> {
     let addresses = match (first, second) {
         (Ok(mut first), Ok(second)) => {
             first.extend(second);

@@ -1,0 +1,202 @@
+//! A connected pair without a kernel: each direction holds at most `capacity` bytes, ends and
+//! resets are seen at once, as on TCP. Tests hold one end and do by hand what a peer would.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+
+use super::{Hangup, Transport, Watch};
+
+/// One end of a pair.
+pub(crate) struct Scripted {
+    wire: Arc<Mutex<Wire>>,
+    side: usize,
+}
+
+#[derive(Default)]
+struct Wire {
+    /// `way[n]`: written by side n, read by the other.
+    way: [Way; 2],
+    capacity: usize,
+    reset: bool,
+    wakers: Vec<Waker>,
+}
+
+#[derive(Default)]
+struct Way {
+    bytes: VecDeque<u8>,
+    ended: bool,
+    /// Bytes ever written, and ever read.
+    written: u64,
+    read: u64,
+    /// Its writer aborts when it is dropped.
+    abort: bool,
+}
+
+/// Two ends with `capacity` bytes of room in each direction.
+pub(crate) fn pair(capacity: usize) -> (Scripted, Scripted) {
+    let wire = Arc::new(Mutex::new(Wire { capacity, ..Wire::default() }));
+    (Scripted { wire: Arc::clone(&wire), side: 0 }, Scripted { wire, side: 1 })
+}
+
+impl Scripted {
+    /// Reads what is there, at most `most` bytes, without waiting.
+    pub(crate) fn take(&self, most: usize) -> Vec<u8> {
+        let mut wire = self.lock();
+        let way = &mut wire.way[1 - self.side];
+        let n = most.min(way.bytes.len());
+        way.read += n as u64;
+        let taken = way.bytes.drain(..n).collect();
+        wire.wake();
+        taken
+    }
+
+    /// Writes what fits, without waiting; how many bytes.
+    pub(crate) fn put(&self, bytes: &[u8]) -> usize {
+        let mut wire = self.lock();
+        let capacity = wire.capacity;
+        let way = &mut wire.way[self.side];
+        let n = capacity.saturating_sub(way.bytes.len()).min(bytes.len());
+        way.bytes.extend(&bytes[..n]);
+        way.written += n as u64;
+        wire.wake();
+        n
+    }
+
+    /// Ends this side's sending.
+    pub(crate) fn end(&self) {
+        let mut wire = self.lock();
+        wire.way[self.side].ended = true;
+        wire.wake();
+    }
+
+    /// Resets the connection.
+    pub(crate) fn reset(&self) {
+        let mut wire = self.lock();
+        wire.reset = true;
+        wire.wake();
+    }
+
+    /// Whether the other side has ended its sending and everything of it has been read.
+    pub(crate) fn sees_end(&self) -> bool {
+        let wire = self.lock();
+        wire.way[1 - self.side].ended && wire.way[1 - self.side].bytes.is_empty()
+    }
+
+    /// Whether the connection has been reset by anyone.
+    pub(crate) fn sees_reset(&self) -> bool {
+        self.lock().reset
+    }
+
+    /// Bytes that the other end has ever taken from this one.
+    pub(crate) fn taken_by_peer(&self) -> u64 {
+        self.lock().way[self.side].read
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wire> {
+        self.wire.lock().unwrap()
+    }
+}
+
+impl Wire {
+    fn wake(&mut self) {
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    /// Keeps one waker per waiting task, not one per poll.
+    fn wait<T>(&mut self, cx: &Context<'_>) -> Poll<T> {
+        if !self.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            self.wakers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl Transport for Scripted {
+    const KNOWS_READABLE: bool = true;
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut wire = self.lock();
+        let way = &wire.way[1 - self.side];
+        if wire.reset || way.ended || !way.bytes.is_empty() { Poll::Ready(Ok(())) } else { wire.wait(cx) }
+    }
+
+    fn poll_read(&self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        assert!(!room.is_empty(), "a read without room");
+        let mut wire = self.lock();
+        if wire.reset {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        let way = &mut wire.way[1 - self.side];
+        if way.bytes.is_empty() {
+            return if way.ended { Poll::Ready(Ok(0)) } else { wire.wait(cx) };
+        }
+        let n = room.len().min(way.bytes.len());
+        for (slot, byte) in room.iter_mut().zip(way.bytes.drain(..n)) {
+            *slot = byte;
+        }
+        way.read += n as u64;
+        wire.wake();
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let mut wire = self.lock();
+        if wire.reset || wire.way[self.side].ended {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let mut room = wire.capacity.saturating_sub(wire.way[self.side].bytes.len());
+        if room == 0 {
+            return wire.wait(cx);
+        }
+        let mut written = 0;
+        for part in parts {
+            let n = part.len().min(room);
+            wire.way[self.side].bytes.extend(&part[..n]);
+            room -= n;
+            written += n;
+        }
+        wire.way[self.side].written += written as u64;
+        wire.wake();
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_shutdown(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.end();
+        Poll::Ready(Ok(()))
+    }
+
+    async fn hangup(&self, watch: Watch) -> Hangup {
+        poll_fn(|cx| {
+            let mut wire = self.lock();
+            if wire.reset {
+                Poll::Ready(Hangup::Reset)
+            } else if watch == Watch::Fin && wire.way[1 - self.side].ended {
+                Poll::Ready(Hangup::Fin)
+            } else {
+                wire.wait(cx)
+            }
+        })
+        .await
+    }
+
+    fn is_stale(&self, _peek: bool) -> bool {
+        self.poll_readable(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    fn abort(&self) {
+        self.lock().way[self.side].abort = true;
+    }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        if self.lock().way[self.side].abort {
+            self.reset();
+        } else {
+            self.end();
+        }
+    }
+}

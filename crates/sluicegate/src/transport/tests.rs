@@ -1,0 +1,229 @@
+//! The one common test: whatever is to be a [`Transport`] passes it, in a task of its own, on both
+//! kinds of runtime.
+
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use super::scripted;
+use super::{Hangup, Stream, Tcp, Transport, Watch};
+
+const SOON: Duration = Duration::from_secs(20);
+
+async fn read<T: Transport>(from: &T, most: usize) -> io::Result<Vec<u8>> {
+    let mut room = vec![0; most];
+    let n = poll_fn(|cx| from.poll_read(cx, &mut room)).await?;
+    room.truncate(n);
+    Ok(room)
+}
+
+async fn read_exactly<T: Transport>(from: &T, n: usize) -> Vec<u8> {
+    let mut all = Vec::new();
+    while all.len() < n {
+        let some = read(from, n - all.len()).await.unwrap();
+        assert!(!some.is_empty(), "ended after {} of {n}", all.len());
+        all.extend(some);
+    }
+    all
+}
+
+async fn write<T: Transport>(to: &T, parts: &[&[u8]]) {
+    let all = parts.concat();
+    let mut done = poll_fn(|cx| {
+        let slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        to.poll_write(cx, &slices)
+    })
+    .await
+    .unwrap();
+    while done < all.len() {
+        done += poll_fn(|cx| to.poll_write(cx, &[IoSlice::new(&all[done..])])).await.unwrap();
+    }
+}
+
+/// Whether a future resolves within a moment; generous in one direction only.
+async fn stays_pending<F: Future>(future: F) -> bool {
+    timeout(Duration::from_millis(50), future).await.is_err()
+}
+
+/// Everything that any transport must do.
+async fn common<T: Transport + 'static>(a: T, b: T) {
+    // Parts arrive joined and in order; a reader that waits is woken.
+    let waiting = async { read_exactly(&b, 11).await };
+    let writing = async { write(&a, &[b"hello", b"", b" world"]).await };
+    let (got, ()) = tokio::join!(waiting, writing);
+    assert_eq!(got, b"hello world");
+
+    // A writer is held back by a reader that does not read, and goes on where it was.
+    let pattern: Vec<u8> = (0..=250).cycle().take(64 * 1024).collect();
+    let (mut sent, mut stalled) = (0_usize, false);
+    while !stalled {
+        let rest = &pattern[sent % pattern.len()..];
+        stalled = poll_fn(|cx| match a.poll_write(cx, &[IoSlice::new(rest)]) {
+            Poll::Ready(n) => {
+                sent += n.unwrap();
+                Poll::Ready(false)
+            }
+            Poll::Pending => Poll::Ready(true),
+        })
+        .await;
+        assert!(sent < 256 << 20, "no backpressure");
+        tokio::task::yield_now().await;
+    }
+    let reading = read_exactly(&b, sent + 5);
+    let more = write(&a, &[b"after"]);
+    let (got, ()) = tokio::join!(reading, more);
+    assert!(got[..sent].chunks(pattern.len()).all(|part| part == &pattern[..part.len()]));
+    assert_eq!(&got[sent..], b"after");
+
+    // One side ends, the other is heard to its own end.
+    super::shutdown(&a).await.unwrap();
+    assert_eq!(read(&b, 10).await.unwrap(), b"");
+    write(&b, &[b"still here"]).await;
+    super::shutdown(&b).await.unwrap();
+    assert_eq!(read_exactly(&a, 10).await, b"still here");
+    assert_eq!(read(&a, 10).await.unwrap(), b"");
+}
+
+/// What a transport that sees its peer go must do.
+async fn watching<T: Transport + 'static>(fresh: impl AsyncFn() -> (T, T)) {
+    // An end is seen behind unread bytes, before and after it is watched for; a reset watch is
+    // silent on it.
+    let (a, b) = fresh().await;
+    assert!(!a.is_stale(false) && !a.is_stale(true));
+    assert!(stays_pending(a.hangup(Watch::Fin)).await);
+    let armed = async { timeout(SOON, a.hangup(Watch::Fin)).await };
+    let leaving = async {
+        write(&b, &[&[7; 100]]).await;
+        super::shutdown(&b).await.unwrap();
+    };
+    let (how, ()) = tokio::join!(armed, leaving);
+    assert_eq!(how.unwrap(), Hangup::Fin);
+    assert_eq!(timeout(SOON, a.hangup(Watch::Fin)).await.unwrap(), Hangup::Fin, "and stays seen");
+    assert!(stays_pending(a.hangup(Watch::Reset)).await, "an end is no reset");
+    assert!(a.is_stale(false));
+    assert_eq!(read_exactly(&a, 100).await, [7; 100], "and costs no byte");
+    assert_eq!(timeout(SOON, a.hangup(Watch::Fin)).await.unwrap(), Hangup::Fin);
+
+    // A reset is seen by both watches, also after an end.
+    let (watch_a, abort_b) = (a.hangup(Watch::Reset), async {
+        b.abort();
+        write(&a, &[b"provoke"]).await;
+        drop(b);
+    });
+    let (how, ()) = tokio::join!(timeout(SOON, watch_a), abort_b);
+    assert_eq!(how.unwrap(), Hangup::Reset);
+
+    // A reset in the middle, behind unread bytes.
+    let (a, b) = fresh().await;
+    write(&b, &[&[7; 100]]).await;
+    b.abort();
+    drop(b);
+    assert_eq!(timeout(SOON, a.hangup(Watch::Fin)).await.unwrap(), Hangup::Reset);
+    assert_eq!(timeout(SOON, a.hangup(Watch::Reset)).await.unwrap(), Hangup::Reset);
+
+    // Dropping after an abort is a reset, and never looks like an end.
+    let (a, b) = fresh().await;
+    b.abort();
+    drop(b);
+    assert!(timeout(SOON, read(&a, 10)).await.unwrap().is_err());
+
+    // Waiting for bytes needs no buffer, and an idle stream that gets some is stale.
+    let (a, b) = fresh().await;
+    let (ready, ()) = tokio::join!(super::readable(&a), write(&b, &[b"x"]));
+    ready.unwrap();
+    assert_eq!(read_exactly(&a, 1).await, b"x");
+    write(&b, &[b"unasked"]).await;
+    super::readable(&a).await.unwrap();
+    assert!(a.is_stale(true));
+}
+
+async fn tcp_pair() -> (Tcp, Tcp) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (client, accepted) = tokio::join!(Tcp::connect(address), listener.accept());
+    (client.unwrap(), Tcp::new(accepted.unwrap().0).unwrap())
+}
+
+async fn tls_pair() -> (Stream<Box<dyn Duplex>>, Stream<Box<dyn Duplex>>) {
+    use tokio_rustls::rustls::{self, pki_types::ServerName};
+    let made = rcgen::generate_simple_self_signed(["origin.test".to_owned()]).unwrap();
+    let certificate = made.cert.der().clone();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = || Arc::new(rustls::crypto::ring::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let server = server.unwrap().with_no_client_auth().with_single_cert(vec![certificate.clone()], key).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let client = rustls::ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let client = client.unwrap().with_root_certificates(roots).with_no_client_auth();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connecting = async {
+        let tcp = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("origin.test").unwrap();
+        tokio_rustls::TlsConnector::from(Arc::new(client)).connect(name, tcp).await.unwrap()
+    };
+    let accepting = async {
+        let tcp = listener.accept().await.unwrap().0;
+        tokio_rustls::TlsAcceptor::from(Arc::new(server)).accept(tcp).await.unwrap()
+    };
+    let (client, server) = tokio::join!(connecting, accepting);
+    (Stream::new(Box::new(client)), Stream::new(Box::new(server)))
+}
+
+trait Duplex: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
+impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Duplex for S {}
+
+/// Spawned, on a runtime of each kind: a future that is not `Send` does not compile here.
+fn on_both<F: Future<Output = ()> + Send + 'static>(test: impl Fn() -> F) {
+    let current = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let multi = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    for runtime in [current, multi] {
+        let task = runtime.spawn(test());
+        runtime.block_on(async { timeout(Duration::from_secs(60), task).await }).unwrap().unwrap();
+    }
+}
+
+#[test]
+fn tcp() {
+    on_both(|| async {
+        let (a, b) = tcp_pair().await;
+        common(a, b).await;
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn tcp_sees_its_peer_go() {
+    on_both(|| watching(tcp_pair));
+}
+
+#[test]
+fn duplex() {
+    on_both(|| async {
+        let (a, b) = tokio::io::duplex(1000);
+        common(Stream::new(a), Stream::new(b)).await;
+    });
+}
+
+#[test]
+fn tls() {
+    on_both(|| async {
+        let (a, b) = tls_pair().await;
+        common(a, b).await;
+    });
+}
+
+#[test]
+fn scripted() {
+    on_both(|| async {
+        let (a, b) = scripted::pair(1000);
+        common(a, b).await;
+        watching(async || scripted::pair(1000)).await;
+    });
+}
