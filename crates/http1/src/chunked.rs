@@ -5,9 +5,10 @@
 
 use crate::extension::{self, Extension};
 use crate::fields::{Field, Name};
+use crate::index::{slice, span};
 use crate::lines::{field_line, lines};
 use crate::malformed::Malformed;
-use crate::raw::{reserve_within, slice, span};
+use crate::raw::reserve_within;
 use crate::scan::Scanner;
 
 /// The last chunk and an empty trailer section.

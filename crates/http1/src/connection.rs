@@ -4,8 +4,8 @@
 use std::cmp::Ordering;
 
 use crate::fields::{is_beyond_nomination, is_token};
+use crate::index::{slice, span};
 use crate::malformed::Malformed;
-use crate::raw::{slice, span};
 
 /// The options of all `Connection` fields of a head together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -67,19 +67,25 @@ pub fn response(head: &ResponseHead, method: &[u8]) -> Result<Framing, Malformed
 /// Anything but decimal digits below 2^63; values that differ. Equal ones count as one.
 pub fn content_length<'a>(fields: impl Iterator<Item = Field<'a>>) -> Result<Option<u64>, Malformed> {
     let mut length = None;
-    let values = fields
-        .filter(|field| field.id == Name::ContentLength)
+    for field in fields.filter(|field| field.id == Name::ContentLength) {
+        if let Some(value) = number(field.value) {
+            agree(&mut length, value)?;
+            continue;
+        }
         // Not `list`: an empty element is as wrong as any other that is no number.
-        .flat_map(|field| field.value.split(|&byte| byte == b','));
-    for value in values {
-        let value = number(trim(value)).ok_or(Malformed::BadContentLength)?;
-        match length {
-            None => length = Some(value),
-            Some(first) if first == value => {}
-            Some(_) => return Err(Malformed::UnequalContentLengths),
+        for value in field.value.split(|&byte| byte == b',') {
+            agree(&mut length, number(trim(value)).ok_or(Malformed::BadContentLength)?)?;
         }
     }
     Ok(length)
+}
+
+/// Takes the first length, and then only the same again.
+fn agree(length: &mut Option<u64>, value: u64) -> Result<(), Malformed> {
+    match *length.get_or_insert(value) == value {
+        true => Ok(()),
+        false => Err(Malformed::UnequalContentLengths),
+    }
 }
 
 /// Which of the two fields a head has.

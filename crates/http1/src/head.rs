@@ -5,9 +5,11 @@
 
 use crate::connection::Connection;
 use crate::fields::{Field, Name, is_tchar, list};
+use crate::index::slice;
 use crate::lines::{diagnose_request, diagnose_response};
 use crate::malformed::Malformed;
-use crate::raw::{Kind, Raw, Tokens, slice, span};
+use crate::raw::{Kind, Raw};
+use crate::tokenize;
 
 /// A version that is spoken here (RFC 9112 §2.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
@@ -97,8 +99,8 @@ macro_rules! common {
             }
 
             /// Takes bytes until the head is complete, and only those of the head. Empty lines
-            /// before the start line are skipped (RFC 9112 §2.2). No byte is looked at twice
-            /// before the head is complete, however small the pieces.
+            /// before the start line are skipped (RFC 9112 §2.2). The end is looked for once,
+            /// however small the pieces.
             ///
             /// # Errors
             ///
@@ -108,6 +110,9 @@ macro_rules! common {
             pub fn receive(&mut self, input: &[u8], limits: &HeadLimits) -> Result<Received, Malformed> {
                 if let Some(outcome) = self.raw.outcome() {
                     return outcome;
+                }
+                if let Some(whole) = self.take_whole(input, limits) {
+                    return whole.map(Received::Complete).map_err(|why| self.raw.refuse(why));
                 }
                 let received = self.raw.receive(input, limits, &$kind);
                 let parsed = received.and_then(|end| match end {
@@ -233,23 +238,23 @@ impl RequestHead {
         self.fields().filter(move |field| meant && field.id == Name::Upgrade).flat_map(|field| list(field.value))
     }
 
+    fn take_whole(&mut self, input: &[u8], limits: &HeadLimits) -> Option<Result<usize, Malformed>> {
+        let taken = self.raw.take_whole(input, limits, tokenize::request)?;
+        Some(taken.map(|(n, line)| {
+            self.set(line);
+            n
+        }))
+    }
+
     fn parse(&mut self, limits: &HeadLimits) -> Result<(), Malformed> {
-        let indexed = self.raw.index(limits, |bytes, slots| {
-            let mut request = httparse::Request::new(&mut []);
-            let parsed = request.parse_with_uninit_headers(bytes, slots).ok()?;
-            let target = request.path?;
-            // The tokenizer lets UTF-8 into targets.
-            if parsed != httparse::Status::Complete(bytes.len()) || !target.is_ascii() {
-                return None;
-            }
-            let method = span(bytes, request.method?.as_bytes());
-            let target = span(bytes, target.as_bytes());
-            Some(Tokens { start: (method, target, version(request.version?)?), fields: request.headers })
-        });
-        (self.method, self.target, self.version) =
-            indexed.unwrap_or_else(|| Err(diagnose_request(self.raw.bytes())))?;
-        self.expects_continue = self.version == Version::Http11 && self.lists_continue();
+        let line = self.raw.index(limits, tokenize::request);
+        self.set(line.unwrap_or_else(|| Err(diagnose_request(self.raw.bytes())))?);
         Ok(())
+    }
+
+    fn set(&mut self, line: tokenize::RequestLine) {
+        (self.method, self.target, self.version) = (line.method, line.target, line.version);
+        self.expects_continue = self.version == Version::Http11 && self.lists_continue();
     }
 
     fn lists_continue(&self) -> bool {
@@ -295,21 +300,22 @@ impl ResponseHead {
         !connection.close && (self.version == Version::Http11 || connection.keep_alive)
     }
 
+    fn take_whole(&mut self, input: &[u8], limits: &HeadLimits) -> Option<Result<usize, Malformed>> {
+        let taken = self.raw.take_whole(input, limits, tokenize::response)?;
+        Some(taken.map(|(n, line)| {
+            self.set(line);
+            n
+        }))
+    }
+
     fn parse(&mut self, limits: &HeadLimits) -> Result<(), Malformed> {
-        let indexed = self.raw.index(limits, |bytes, slots| {
-            let mut response = httparse::Response::new(&mut []);
-            let parsed = httparse::ParserConfig::default()
-                .parse_response_with_uninit_headers(&mut response, bytes, slots)
-                .ok()?;
-            let status = response.code?;
-            if parsed != httparse::Status::Complete(bytes.len()) || !(100..=599).contains(&status) {
-                return None;
-            }
-            Some(Tokens { start: (status, reason(bytes), version(response.version?)?), fields: response.headers })
-        });
-        (self.status, self.reason, self.version) =
-            indexed.unwrap_or_else(|| Err(diagnose_response(self.raw.bytes())))?;
+        let line = self.raw.index(limits, tokenize::response);
+        self.set(line.unwrap_or_else(|| Err(diagnose_response(self.raw.bytes())))?);
         Ok(())
+    }
+
+    fn set(&mut self, line: tokenize::StatusLine) {
+        (self.status, self.reason, self.version) = (line.status, line.reason, line.version);
     }
 }
 
@@ -332,21 +338,3 @@ const RESPONSE: Kind = Kind {
     },
     endless_start_line: Malformed::HeadTooLarge,
 };
-
-fn version(minor: u8) -> Option<Version> {
-    match minor {
-        0 => Some(Version::Http10),
-        1 => Some(Version::Http11),
-        _ => None,
-    }
-}
-
-/// The reason phrase: what follows `HTTP/1.1 200 `. Not the tokenizer's, which drops obs-text.
-fn reason(head: &[u8]) -> (u32, u32) {
-    let rest = head.get(13..).unwrap_or_default();
-    let end = match head.get(12) {
-        Some(b' ') => memchr::memchr(b'\r', rest).unwrap_or(rest.len()),
-        _ => 0,
-    };
-    span(head, rest.get(..end).unwrap_or_default())
-}

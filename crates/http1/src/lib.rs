@@ -57,9 +57,11 @@ pub mod malformed;
 pub mod target;
 
 mod extension;
+mod index;
 mod lines;
 mod raw;
 mod scan;
+mod tokenize;
 
 pub use body::{Body, Truncated};
 pub use chunked::{ChunkLimits, Step};

@@ -4,17 +4,12 @@
 //! keep their capacity from message to message and are grown by hand, because doubling could
 //! hold twice the limit.
 
-use std::mem::MaybeUninit;
-
 use crate::connection::{Connection, Nominations};
-use crate::fields::{Field, Name};
+use crate::fields::{Field, Name, list};
 use crate::head::{HeadLimits, Received};
+use crate::index::{Index, Slots, Tokens, ends_lines_in_crlf, with_slots};
 use crate::malformed::Malformed;
 use crate::scan::Scanner;
-
-/// Fields for which the tokenizer's slots are on the stack, uninitialised: 16 KiB, most of which
-/// is never touched. The default limit, so that only a higher one ever allocates.
-const SLOTS_ON_STACK: usize = 500;
 
 /// How much of a start line is kept for the log when it is refused.
 const START_LINE_FOR_LOG: usize = 256;
@@ -35,23 +30,13 @@ enum Stage {
     Refused(Malformed),
 }
 
-/// Offsets of one field. u32, because 500 of them are kept.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    name: (u32, u32),
-    value: (u32, u32),
-    id: Name,
-}
-
 /// The bytes and the index of one head.
 #[derive(Debug)]
 pub(crate) struct Raw {
     bytes: Vec<u8>,
-    spans: Vec<Span>,
+    index: Index,
     nominations: Nominations,
     connection: Connection,
-    /// The set of known names that occur, one bit each.
-    present: u32,
     /// Bytes taken, the skipped empty lines with them.
     taken: usize,
     scanner: Scanner,
@@ -62,10 +47,9 @@ impl Raw {
     pub(crate) const fn new() -> Self {
         Self {
             bytes: Vec::new(),
-            spans: Vec::new(),
+            index: Index::new(),
             nominations: Nominations::new(),
             connection: Connection::NONE,
-            present: 0,
             taken: 0,
             scanner: Scanner::head(),
             stage: Stage::Receiving,
@@ -74,18 +58,17 @@ impl Raw {
 
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
-        self.spans.clear();
+        self.index.clear();
         self.nominations.clear();
         self.connection = Connection::NONE;
-        self.present = 0;
         self.taken = 0;
         self.scanner = Scanner::head();
         self.stage = Stage::Receiving;
     }
 
     pub(crate) fn capacity(&self) -> usize {
-        let spans = self.spans.capacity().saturating_mul(size_of::<Span>());
-        self.bytes.capacity().saturating_add(spans).saturating_add(self.nominations.capacity())
+        let beside = self.index.capacity().saturating_add(self.nominations.capacity());
+        self.bytes.capacity().saturating_add(beside)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -116,17 +99,12 @@ impl Raw {
 
     #[inline]
     pub(crate) fn has(&self, id: Name) -> bool {
-        self.present & id.bit() != 0
+        self.index.has(id)
     }
 
     #[inline]
     pub(crate) fn fields(&self) -> impl Iterator<Item = Field<'_>> + Clone {
-        let bytes = self.bytes.as_slice();
-        self.spans.iter().map(move |span| Field {
-            id: span.id,
-            name: slice(bytes, span.name),
-            value: slice(bytes, span.value),
-        })
+        self.index.fields(&self.bytes)
     }
 
     pub(crate) fn field(&self, id: Name) -> Option<Field<'_>> {
@@ -184,34 +162,52 @@ impl Raw {
         why
     }
 
-    /// Lends slots for as many fields as the head has lines to `tokenize`, then keeps where the
-    /// fields are that it found. `None`: the tokenizer refused.
+    /// Takes a head that stands whole at the start of the first input, as nearly all do: one pass
+    /// less than `receive` and `index`. `None`: nothing was taken, go the long way, which comes to
+    /// the same end or knows why not.
+    pub(crate) fn take_whole<T>(
+        &mut self,
+        input: &[u8],
+        limits: &HeadLimits,
+        tokenize: impl for<'b, 's> FnOnce(&'b [u8], Slots<'b, 's>) -> Option<Tokens<'b, 's, T>>,
+    ) -> Option<Result<(usize, T), Malformed>> {
+        // The tokenizer would skip empty lines.
+        if self.taken > 0 || matches!(input.first(), None | Some(b'\r' | b'\n')) {
+            return None;
+        }
+        let window = input.get(..limits.bytes).unwrap_or(input);
+        let (len, start) = with_slots(0, |slots| {
+            let tokens = tokenize(window, slots)?;
+            if tokens.fields.len() > limits.fields || !ends_lines_in_crlf(window, &tokens) {
+                return None;
+            }
+            self.index.keep(window, &tokens);
+            Some((tokens.len, tokens.start))
+        })?;
+        self.store(window.get(..len).unwrap_or_default(), limits.bytes);
+        Some(self.complete(limits).map(|()| (len, start)))
+    }
+
+    /// Finds the fields of a head that has been received. `None`: the tokenizer refused.
     pub(crate) fn index<T>(
         &mut self,
         limits: &HeadLimits,
         tokenize: impl for<'b, 's> FnOnce(&'b [u8], Slots<'b, 's>) -> Option<Tokens<'b, 's, T>>,
     ) -> Option<Result<T, Malformed>> {
-        let lines = self.scanner.lines();
-        let found = if lines <= SLOTS_ON_STACK {
-            let mut slots = [const { MaybeUninit::uninit() }; SLOTS_ON_STACK];
-            let tokens = tokenize(&self.bytes, &mut slots)?;
-            self.spans.reserve_exact(tokens.fields.len());
-            keep_spans(&self.bytes, &tokens, &mut self.spans, &mut self.present);
-            tokens.start
-        } else {
-            let mut slots = Vec::with_capacity(lines);
-            let tokens = tokenize(&self.bytes, slots.spare_capacity_mut())?;
-            self.spans.reserve_exact(tokens.fields.len());
-            keep_spans(&self.bytes, &tokens, &mut self.spans, &mut self.present);
-            tokens.start
-        };
-        if self.has(Name::Connection)
-            && let Err(why) = self.read_connection(limits)
-        {
-            return Some(Err(why));
+        let start = with_slots(self.scanner.lines(), |slots| {
+            let tokens = tokenize(&self.bytes, slots).filter(|tokens| tokens.len == self.bytes.len())?;
+            self.index.keep(&self.bytes, &tokens);
+            Some(tokens.start)
+        })?;
+        Some(self.complete(limits).map(|()| start))
+    }
+
+    fn complete(&mut self, limits: &HeadLimits) -> Result<(), Malformed> {
+        if self.has(Name::Connection) {
+            self.read_connection(limits)?;
         }
         self.stage = Stage::Complete;
-        Some(Ok(found))
+        Ok(())
     }
 
     fn find_end(&mut self, text: &[u8], limits: &HeadLimits, kind: &Kind) -> Result<Option<usize>, Malformed> {
@@ -225,12 +221,11 @@ impl Raw {
     }
 
     fn read_connection(&mut self, limits: &HeadLimits) -> Result<(), Malformed> {
-        for span in self.spans.iter().filter(|span| span.id == Name::Connection) {
-            let value = slice(&self.bytes, span.value);
-            for option in crate::fields::list(value) {
-                if self.connection.set(option) {
-                    self.nominations.add(&self.bytes, option, limits.fields)?;
-                }
+        let fields = self.index.fields(&self.bytes);
+        let values = fields.filter(|field| field.id == Name::Connection).map(|field| field.value);
+        for option in values.flat_map(list) {
+            if self.connection.set(option) {
+                self.nominations.add(&self.bytes, option, limits.fields)?;
             }
         }
         self.nominations.sort(&self.bytes);
@@ -257,39 +252,6 @@ impl Raw {
             Malformed::HeadTooLarge
         }
     }
-}
-
-/// Room for the tokenizer's fields.
-pub(crate) type Slots<'b, 's> = &'s mut [MaybeUninit<httparse::Header<'b>>];
-
-/// What the tokenizer found.
-pub(crate) struct Tokens<'b, 's, T> {
-    pub(crate) fields: &'s [httparse::Header<'b>],
-    pub(crate) start: T,
-}
-
-fn keep_spans<T>(bytes: &[u8], tokens: &Tokens<'_, '_, T>, to: &mut Vec<Span>, present: &mut u32) {
-    for field in tokens.fields {
-        let id = Name::of(field.name.as_bytes());
-        *present |= id.bit();
-        to.push(Span { name: span(bytes, field.name.as_bytes()), value: span(bytes, field.value), id });
-    }
-}
-
-/// Where `part`, a slice of `whole`, stands in it. (A slice of something else gives a span that
-/// `slice` reads as empty.)
-#[inline]
-pub(crate) fn span(whole: &[u8], part: &[u8]) -> (u32, u32) {
-    let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
-    let end = start.wrapping_add(part.len());
-    // A head over 4 GiB is beyond every limit that anyone could set.
-    let narrow = |offset| u32::try_from(offset).unwrap_or(u32::MAX);
-    (narrow(start), narrow(end))
-}
-
-#[inline]
-pub(crate) fn slice(bytes: &[u8], (start, end): (u32, u32)) -> &[u8] {
-    bytes.get(start as usize..end as usize).unwrap_or_default()
 }
 
 /// Makes room for `more` bytes without ever holding more than `limit`, which `Vec` would by

@@ -1,0 +1,117 @@
+//! Where the fields of a head are: offsets into its bytes, so that the bytes are copied once.
+
+use std::mem::MaybeUninit;
+
+use crate::fields::{Field, Name};
+
+/// Fields for which the tokenizer's slots are on the stack, uninitialised: 16 KiB, most of which
+/// is never touched. The default limit, so that only a higher one ever allocates.
+const SLOTS_ON_STACK: usize = 500;
+
+/// Room for the tokenizer's fields.
+pub(crate) type Slots<'b, 's> = &'s mut [MaybeUninit<httparse::Header<'b>>];
+
+/// What the tokenizer found in some bytes.
+pub(crate) struct Tokens<'b, 's, T> {
+    /// How long the head is.
+    pub(crate) len: usize,
+    /// What the start line says.
+    pub(crate) start: T,
+    pub(crate) fields: &'s [httparse::Header<'b>],
+}
+
+/// The fields of a head. u32, because up to 500 of them are kept from message to message.
+#[derive(Debug)]
+pub(crate) struct Index {
+    spans: Vec<Span>,
+    /// The set of known names that occur, one bit each.
+    present: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    name: (u32, u32),
+    value: (u32, u32),
+    id: Name,
+}
+
+impl Index {
+    pub(crate) const fn new() -> Self {
+        Self { spans: Vec::new(), present: 0 }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.spans.clear();
+        self.present = 0;
+    }
+
+    /// Bytes of memory held.
+    pub(crate) fn capacity(&self) -> usize {
+        self.spans.capacity().saturating_mul(size_of::<Span>())
+    }
+
+    #[inline]
+    pub(crate) fn has(&self, id: Name) -> bool {
+        self.present & id.bit() != 0
+    }
+
+    #[inline]
+    pub(crate) fn fields<'a>(&'a self, head: &'a [u8]) -> impl Iterator<Item = Field<'a>> + Clone {
+        self.spans.iter().map(move |span| Field {
+            id: span.id,
+            name: slice(head, span.name),
+            value: slice(head, span.value),
+        })
+    }
+
+    /// Notes the fields that were found in `bytes`, which start with the head.
+    pub(crate) fn keep<T>(&mut self, bytes: &[u8], tokens: &Tokens<'_, '_, T>) {
+        self.spans.reserve_exact(tokens.fields.len());
+        for field in tokens.fields {
+            let id = Name::of(field.name.as_bytes());
+            self.present |= id.bit();
+            self.spans.push(Span { name: span(bytes, field.name.as_bytes()), value: span(bytes, field.value), id });
+        }
+    }
+}
+
+/// Lends `work` room for `fields` fields, or for 500.
+#[inline]
+pub(crate) fn with_slots<'b, R>(fields: usize, work: impl FnOnce(Slots<'b, '_>) -> R) -> R {
+    if fields <= SLOTS_ON_STACK {
+        work(&mut [const { MaybeUninit::uninit() }; SLOTS_ON_STACK])
+    } else {
+        work(Vec::with_capacity(fields).spare_capacity_mut())
+    }
+}
+
+/// Whether CRLF ends every line of a head that the tokenizer has accepted; it takes a bare LF too.
+/// (A CR without LF it refuses.)
+pub(crate) fn ends_lines_in_crlf<T>(bytes: &[u8], tokens: &Tokens<'_, '_, T>) -> bool {
+    let crlf_before = |at: usize| at.checked_sub(2).and_then(|start| bytes.get(start..at)) == Some(b"\r\n");
+    let Some(last_line) = tokens.len.checked_sub(2) else {
+        return false;
+    };
+    let starts = tokens.fields.iter().map(|field| offset(bytes, field.name.as_bytes()));
+    crlf_before(tokens.len) && crlf_before(last_line) && starts.into_iter().all(crlf_before)
+}
+
+/// Where `part`, a slice of `whole`, stands in it. (A slice of something else gives a span that
+/// `slice` reads as empty.)
+#[inline]
+pub(crate) fn span(whole: &[u8], part: &[u8]) -> (u32, u32) {
+    let start = offset(whole, part);
+    // A head over 4 GiB is beyond every limit that anyone could set.
+    let narrow = |offset| u32::try_from(offset).unwrap_or(u32::MAX);
+    (narrow(start), narrow(start.wrapping_add(part.len())))
+}
+
+#[inline]
+pub(crate) fn slice(bytes: &[u8], (start, end): (u32, u32)) -> &[u8] {
+    bytes.get(start as usize..end as usize).unwrap_or_default()
+}
+
+#[inline]
+fn offset(whole: &[u8], part: &[u8]) -> usize {
+    part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr())
+}
