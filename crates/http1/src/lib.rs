@@ -9,7 +9,7 @@
 //! * [`framing::request`], [`framing::response`]: how long the body is.
 //! * [`Body`]: which of the bytes are data, and when it is complete.
 //!
-//! Each of them gives the same outcome however the bytes were cut, looks at each byte once, and
+//! Each of them gives the same outcome however the bytes were cut, never starts over, and
 //! holds no more than the limits that it is given.
 //!
 //! ```

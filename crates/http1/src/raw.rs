@@ -223,9 +223,15 @@ impl Raw {
     fn read_connection(&mut self, limits: &HeadLimits) -> Result<(), Malformed> {
         let fields = self.index.fields(&self.bytes);
         let values = fields.filter(|field| field.id == Name::Connection).map(|field| field.value);
-        for option in values.flat_map(list) {
-            if self.connection.set(option) {
-                self.nominations.add(&self.bytes, option, limits.fields)?;
+        for value in values {
+            // Mostly the value is one option.
+            if !self.connection.set(value) {
+                continue;
+            }
+            for option in list(value) {
+                if self.connection.set(option) {
+                    self.nominations.add(&self.bytes, option, limits.fields)?;
+                }
             }
         }
         self.nominations.sort(&self.bytes);

@@ -120,13 +120,17 @@ impl<'a> Authority<'a> {
     ///
     /// What is wrong with the host or the port. Port 0 is refused.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let (host, port) = match bytes {
-            [b'[', rest @ ..] => bracketed(rest),
-            _ => name_or_v4(bytes),
-        }
-        // An @ is no part of any host or port, so it has led here; it is what to tell.
-        .map_err(|why| if bytes.contains(&b'@') { Malformed::Userinfo } else { why })?;
+        Self::read(bytes)
+            // An @ is no part of any host or port, so it has led here; it is what to tell.
+            .map_err(|why| if bytes.contains(&b'@') { Malformed::Userinfo } else { why })
+    }
+
+    fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let text = str::from_utf8(bytes).map_err(|_| Malformed::BadHost)?;
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => bracketed(rest)?,
+            None => name_or_v4(text)?,
+        };
         Ok(Self { text, host, port })
     }
 }
@@ -193,22 +197,20 @@ fn is_scheme_byte(byte: &u8) -> bool {
 }
 
 /// What follows `[`: an address, `]`, and nothing but a port.
-fn bracketed(rest: &[u8]) -> Result<(Host<'_>, Option<u16>), Malformed> {
-    let end = memchr::memchr(b']', rest).ok_or(Malformed::BadIpv6)?;
-    let (address, after) = rest.split_at_checked(end).unwrap_or_default();
-    let address = str::from_utf8(address).ok().and_then(|text| text.parse().ok());
-    let address = Host::V6(address.ok_or(Malformed::BadIpv6)?);
-    match after {
-        [b']'] => Ok((address, None)),
-        [b']', b':', digits @ ..] => Ok((address, port(digits)?)),
+fn bracketed(rest: &str) -> Result<(Host<'_>, Option<u16>), Malformed> {
+    let (address, after) = rest.split_once(']').ok_or(Malformed::BadIpv6)?;
+    let address = address.parse().map(Host::V6).map_err(|_| Malformed::BadIpv6)?;
+    match after.as_bytes() {
+        [] => Ok((address, None)),
+        [b':', digits @ ..] => Ok((address, port(digits)?)),
         _ => Err(Malformed::BadIpv6),
     }
 }
 
 /// A name or IPv4 address in its one undoubted form, up to the first colon, and a port: one pass.
-fn name_or_v4(bytes: &[u8]) -> Result<(Host<'_>, Option<u16>), Malformed> {
+fn name_or_v4(text: &str) -> Result<(Host<'_>, Option<u16>), Malformed> {
     let (mut end, mut last_label, mut label) = (0_usize, 0_usize, 0_u8);
-    for &byte in bytes {
+    for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' if label < 63 => {
                 label = label.saturating_add(1);
@@ -222,15 +224,15 @@ fn name_or_v4(bytes: &[u8]) -> Result<(Host<'_>, Option<u16>), Malformed> {
         }
         end = end.saturating_add(1);
     }
-    let (host, after) = bytes.split_at_checked(end).unwrap_or_default();
+    let (host, after) = text.split_at_checked(end).unwrap_or_default();
     // RFC 1035 §2.3.4; the dot at the end is not counted.
     let longest = if label == 0 { 254 } else { 253 };
-    match host {
-        [] => return Err(Malformed::EmptyHost),
-        _ if end > longest => return Err(Malformed::BadHost),
+    match end {
+        0 => return Err(Malformed::EmptyHost),
+        end if end > longest => return Err(Malformed::BadHost),
         _ => {}
     }
-    let port = match after {
+    let port = match after.as_bytes() {
         [_colon, digits @ ..] => port(digits)?,
         [] => None,
     };
@@ -239,8 +241,7 @@ fn name_or_v4(bytes: &[u8]) -> Result<(Host<'_>, Option<u16>), Malformed> {
 
 /// inet_aton and browsers read `127.1`, `0x7f.1` and `2130706433` as addresses, and others do not:
 /// only what all read alike may pass.
-fn host_of(host: &[u8], last_label: usize) -> Result<Host<'_>, Malformed> {
-    let name = str::from_utf8(host).map_err(|_| Malformed::BadHost)?;
+fn host_of(name: &str, last_label: usize) -> Result<Host<'_>, Malformed> {
     let last = match name.get(last_label..) {
         // The dot at the end starts no label.
         None | Some("") => name.trim_end_matches('.').rsplit('.').next().unwrap_or_default(),
