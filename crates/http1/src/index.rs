@@ -89,11 +89,9 @@ pub(crate) fn with_slots<'b, R>(fields: usize, work: impl FnOnce(Slots<'b, '_>) 
 /// (A CR without LF it refuses.)
 pub(crate) fn ends_lines_in_crlf<T>(bytes: &[u8], tokens: &Tokens<'_, '_, T>) -> bool {
     let crlf_before = |at: usize| at.checked_sub(2).and_then(|start| bytes.get(start..at)) == Some(b"\r\n");
-    let Some(last_line) = tokens.len.checked_sub(2) else {
-        return false;
-    };
-    let starts = tokens.fields.iter().map(|field| offset(bytes, field.name.as_bytes()));
-    crlf_before(tokens.len) && crlf_before(last_line) && starts.into_iter().all(crlf_before)
+    // With CRLF before the last two bytes, these are the empty line: a bare LF would be one byte.
+    tokens.len.checked_sub(2).is_some_and(crlf_before)
+        && tokens.fields.iter().all(|field| crlf_before(offset(bytes, field.name.as_bytes())))
 }
 
 /// Where `part`, a slice of `whole`, stands in it. (A slice of something else gives a span that

@@ -1,7 +1,7 @@
 //! `Connection`, `Expect`, `Upgrade` and field names.
 
 use sluicegate_http1::fields::{is_forwardable_trailer, is_token, list};
-use sluicegate_http1::{Malformed, Name, RequestHead};
+use sluicegate_http1::{HeadLimits, Malformed, Name, RequestHead};
 
 use crate::common::{request, response};
 
@@ -69,6 +69,13 @@ fn long_lists_are_honoured_to_their_end_and_bounded() {
         assert!(head.is_nominated(format!("x-n{i}").as_bytes()));
     }
     assert!(!head.is_nominated(b"X-N500"));
+    // Each message anew.
+    let (mut head, limits) = (RequestHead::new(), HeadLimits::default());
+    for _ in 0..2 {
+        let text = format!("GET / HTTP/1.1\r\nConnection: {}\r\n\r\n", names(500));
+        assert!(head.receive(text.as_bytes(), &limits).is_ok());
+        head.clear();
+    }
     let head = format!("GET / HTTP/1.1\r\nConnection: {}\r\n\r\n", names(501));
     assert_eq!(request(head.as_bytes()).err(), Some(Malformed::TooManyNominations));
 }
