@@ -322,3 +322,6 @@ fn response_end(end: End) -> Stop {
         End::Sink => Stop::Gone(Hangup::Reset),
     }
 }
+
+#[cfg(test)]
+mod tests;

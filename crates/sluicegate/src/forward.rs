@@ -243,3 +243,6 @@ impl Decimal {
         self.digits.get(self.start..).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

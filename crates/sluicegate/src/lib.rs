@@ -17,6 +17,9 @@
 //! [`transport`], [`record`], `forward`, `answer`, [`policy`], `origin`, `worker`, `exchange`,
 //! `tunnel`, `close`, `connection`, [`proxy`]. ARCHITECTURE.md walks through them.
 
+// A test's arithmetic may panic: that is a failed test.
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
 pub mod limits;
 
 mod flow;

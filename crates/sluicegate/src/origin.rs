@@ -35,7 +35,7 @@ pub(crate) async fn reach(
     timeout: Option<Duration>,
 ) -> Result<Reached, Fault> {
     let begin = Instant::now();
-    let deadline = timeout.map(|t| tokio::time::Instant::from_std(begin) + t);
+    let deadline = timeout.and_then(|t| tokio::time::Instant::from_std(begin).checked_add(t));
     let shown = shown(host, port);
     let (first, later) = match host {
         Host::V4(ip) => (vec![IpAddr::V4(ip)], None),

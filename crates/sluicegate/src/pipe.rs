@@ -243,3 +243,6 @@ impl<'p> Pipe<'p> {
         self.staging.extend_from_slice(b"\r\n");
     }
 }
+
+#[cfg(test)]
+mod tests;

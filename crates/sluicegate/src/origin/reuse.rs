@@ -22,18 +22,24 @@ struct Kept {
 #[derive(Debug)]
 pub(crate) struct Idle {
     most: usize,
-    kept: Mutex<(HashMap<Box<[u8]>, Vec<Kept>>, usize)>,
+    shelf: Mutex<Shelf>,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    kept: HashMap<Box<[u8]>, Vec<Kept>>,
+    count: usize,
 }
 
 impl Idle {
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, kept: Mutex::default() }
+        Self { most, shelf: Mutex::default() }
     }
 
     /// The one that was used last and still looks well. With `peek` the kernel is asked as well:
     /// for a request that must not be sent twice.
     pub(crate) fn checkout(&self, key: &[u8], peek: bool) -> Option<(Tcp, SocketAddr)> {
-        let (kept, count) = &mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let Shelf { kept, count } = &mut *self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         let of_origin = kept.get_mut(key)?;
         while let Some(one) = of_origin.pop() {
             *count = count.saturating_sub(1);
@@ -46,7 +52,7 @@ impl Idle {
 
     /// Keeps `tcp` for the next request to `key`.
     pub(crate) fn checkin(&self, key: &[u8], tcp: Tcp, address: SocketAddr, now: Duration) {
-        let (kept, count) = &mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let Shelf { kept, count } = &mut *self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         if *count >= self.most {
             return;
         }
@@ -63,7 +69,7 @@ impl Idle {
 
     /// Drops what has been idle for `timeout`, or has ended.
     pub(crate) fn sweep(&self, now: Duration, timeout: Duration) {
-        let (kept, count) = &mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let Shelf { kept, count } = &mut *self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         *count = 0;
         kept.retain(|_, of_origin| {
             of_origin.retain(|one| now.saturating_sub(one.since) < timeout && !one.tcp.is_stale(false));
@@ -74,6 +80,6 @@ impl Idle {
 
     /// How many are kept.
     pub(crate) fn count(&self) -> usize {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).1
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner).count
     }
 }

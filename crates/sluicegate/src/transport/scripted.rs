@@ -79,20 +79,19 @@ impl Scripted {
         wire.wake();
     }
 
-    /// Whether the other side has ended its sending and everything of it has been read.
-    pub(crate) fn sees_end(&self) -> bool {
-        let wire = self.lock();
-        wire.way[1 - self.side].ended && wire.way[1 - self.side].bytes.is_empty()
-    }
-
-    /// Whether the connection has been reset by anyone.
-    pub(crate) fn sees_reset(&self) -> bool {
-        self.lock().reset
-    }
-
     /// Bytes that the other end has ever taken from this one.
     pub(crate) fn taken_by_peer(&self) -> u64 {
         self.lock().way[self.side].read
+    }
+
+    /// Bytes that the other end has ever given to this one.
+    pub(crate) fn given_by_peer(&self) -> u64 {
+        self.lock().way[1 - self.side].written
+    }
+
+    /// A number that grows with every byte that moves, either way.
+    pub(crate) fn moved(&self) -> u64 {
+        self.lock().way.iter().map(|way| way.written + way.read).sum()
     }
 
     fn lock(&self) -> MutexGuard<'_, Wire> {

@@ -1,0 +1,306 @@
+//! The promises, over scripted sockets polled by hand: no runtime, no clock, no kernel.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use sluicegate_http1::chunked::ChunkLimits;
+use sluicegate_http1::{Framing, ResponseHead, Version};
+
+use super::{Answered, Asked, Exchange, Stop, Told};
+use crate::buffer::Pool;
+use crate::flow::{Entered, Flows};
+use crate::limits::{HalfClose, Limits};
+use crate::pipe::{Encoding, Pipe};
+use crate::record::Fault;
+use crate::transport::Hangup;
+use crate::transport::scripted::{Scripted, pair};
+
+/// The two sockets as the peers hold them, and the clock.
+struct Stage {
+    client: Scripted,
+    origin: Scripted,
+    flows: Arc<Flows>,
+    now: Duration,
+}
+
+impl Stage {
+    /// Time passes.
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.flows.sweep(self.now);
+    }
+}
+
+struct Setting {
+    limits: Limits,
+    request: Framing,
+    /// What the kernel holds in each direction.
+    wire: usize,
+}
+
+impl Setting {
+    fn of(request: Framing, buffers: usize, wire: usize) -> Self {
+        let limits = Limits { client_buffer: buffers, origin_buffer: buffers, ..Limits::default() };
+        Self { limits, request, wire }
+    }
+}
+
+type Running<'a> = Pin<&'a mut dyn Future<Output = Result<Answered, Stop>>>;
+
+/// Sets an exchange up for a GET or a POST, and gives it to `play` with its peers.
+fn play(setting: &Setting, play: impl FnOnce(Running<'_>, &mut Stage)) {
+    let limits = &setting.limits;
+    let (near_client, client) = pair(setting.wire);
+    let (near_origin, origin) = pair(setting.wire);
+    let flows = Arc::new(Flows::new());
+    let flow: Entered = flows.enter();
+    let (client_pool, origin_pool) = (Pool::new(limits.client_buffer, 1), Pool::new(limits.origin_buffer, 1));
+    let (mut request, mut response) = (Pipe::new(&client_pool), Pipe::new(&origin_pool));
+    let encoding = if setting.request == Framing::Chunked { Encoding::Chunked } else { Encoding::Identity };
+    request.begin(setting.request, encoding, ChunkLimits::default());
+    request.stage().extend_from_slice(b"HEAD\r\n\r\n");
+    let (mut head, mut told) = (ResponseHead::new(), Told::default());
+    let asked = Asked { method: b"POST", version: Version::Http11, persists: true, upgrade: false };
+    let exchange = Exchange {
+        client: &near_client,
+        origin: &near_origin,
+        request: &mut request,
+        response: &mut response,
+        head: &mut head,
+        asked,
+        limits,
+        flow: &flow,
+        via: None,
+        told: &mut told,
+    };
+    let mut stage = Stage { client, origin, flows: Arc::clone(&flows), now: Duration::ZERO };
+    play(pin!(exchange.run()), &mut stage);
+}
+
+/// Polls until nothing moves any more; a pump that yields counts as moving.
+fn settle(running: &mut Running<'_>, stage: &Stage) -> Option<Result<Answered, Stop>> {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut before = None;
+    loop {
+        if let Poll::Ready(ended) = running.as_mut().poll(&mut cx) {
+            return Some(ended);
+        }
+        let now = (stage.client.moved(), stage.origin.moved());
+        if before == Some(now) {
+            return None;
+        }
+        before = Some(now);
+    }
+}
+
+const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: ";
+
+#[test]
+fn a_full_client_is_noticed_when_it_goes() {
+    // (bytes behind the request, more than the buffer; how it leaves; what is noticed)
+    for behind in [0, 1, 100, 1000] {
+        for (leave, how) in [(Scripted::end as fn(&Scripted), Hangup::Fin), (Scripted::reset, Hangup::Reset)] {
+            play(&Setting::of(Framing::Empty, 100, 400), |mut running, stage| {
+                assert!(settle(&mut running, stage).is_none());
+                assert_eq!(stage.origin.take(1000), b"HEAD\r\n\r\n");
+                stage.client.put(&vec![b'x'; behind]);
+                assert!(settle(&mut running, stage).is_none());
+                assert_eq!(stage.client.taken_by_peer(), behind.min(100) as u64, "the eager read, to the byte");
+                leave(&stage.client);
+                let ended = settle(&mut running, stage);
+                assert!(matches!(ended, Some(Err(Stop::Gone(seen))) if seen == how), "{behind} {how:?}: {ended:?}");
+            });
+        }
+    }
+}
+
+#[test]
+fn a_client_that_only_listens_is_served_if_that_is_allowed() {
+    let mut setting = Setting::of(Framing::Empty, 100, 400);
+    setting.limits.half_close = HalfClose::Allow;
+    play(&setting, |mut running, stage| {
+        stage.client.end();
+        assert!(settle(&mut running, stage).is_none());
+        stage.origin.put(&[RESPONSE, b"2\r\n\r\nok"].concat());
+        assert!(matches!(settle(&mut running, stage), Some(Ok(Answered::Whole { .. }))));
+        assert!(stage.client.take(1000).ends_with(b"\r\n\r\nok"));
+    });
+    play(&setting, |mut running, stage| {
+        stage.client.end();
+        assert!(settle(&mut running, stage).is_none());
+        stage.client.reset();
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Gone(Hangup::Reset)))));
+    });
+}
+
+#[test]
+fn a_finished_response_is_delivered_to_a_client_that_has_just_gone() {
+    play(&Setting::of(Framing::Empty, 100, 400), |mut running, stage| {
+        assert!(settle(&mut running, stage).is_none());
+        stage.origin.put(&[RESPONSE, b"2\r\n\r\nok"].concat());
+        stage.client.end();
+        assert!(matches!(settle(&mut running, stage), Some(Ok(Answered::Whole { .. }))));
+    });
+}
+
+#[test]
+fn a_body_cut_short_never_looks_complete() {
+    for framing in [Framing::Length(10), Framing::Chunked] {
+        play(&Setting::of(framing, 100, 400), |mut running, stage| {
+            stage.client.put(if framing == Framing::Chunked { b"5\r\nhello\r\n" } else { b"hello" });
+            assert!(settle(&mut running, stage).is_none());
+            stage.client.end();
+            assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Gone(_)))));
+        });
+    }
+    for response in [&b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello"[..], b"HTTP/1.1 200 OK\r\n", b""] {
+        play(&Setting::of(Framing::Empty, 100, 400), |mut running, stage| {
+            stage.origin.put(response);
+            stage.origin.end();
+            assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Origin(Fault::OriginClosed)))));
+        });
+    }
+}
+
+#[test]
+fn whose_turn_it_was_decides_who_is_blamed() {
+    let late = Duration::from_secs(301);
+    // Sent, and not a word.
+    play(&Setting::of(Framing::Empty, 100, 400), |mut running, stage| {
+        assert!(settle(&mut running, stage).is_none());
+        stage.pass(late);
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Origin(Fault::ResponseTimeout)))));
+    });
+    // Interim responses and half a head extend nothing.
+    play(&Setting::of(Framing::Empty, 100, 400), |mut running, stage| {
+        for part in [&b"HTTP/1.1 102 Processing\r\n\r\n"[..], b"HTTP/1.1 200"] {
+            assert!(settle(&mut running, stage).is_none());
+            stage.pass(late / 3);
+            stage.origin.put(part);
+        }
+        assert!(settle(&mut running, stage).is_none());
+        stage.pass(late / 3);
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Origin(Fault::ResponseTimeout)))));
+    });
+    // The client does not send what it promised.
+    play(&Setting::of(Framing::Length(9), 100, 400), |mut running, stage| {
+        assert!(settle(&mut running, stage).is_none());
+        stage.pass(late);
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::ClientSlow))));
+    });
+    // The origin does not take it.
+    play(&Setting::of(Framing::Length(9000), 100, 400), |mut running, stage| {
+        while stage.client.put(&[b'x'; 400]) > 0 {
+            assert!(settle(&mut running, stage).is_none());
+        }
+        stage.pass(late);
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Origin(Fault::OriginNotReading)))));
+    });
+    // A stream that moves in one direction only lives on; then it stalls.
+    play(&Setting::of(Framing::Empty, 100, 400), |mut running, stage| {
+        stage.origin.put(&[RESPONSE, b"99\r\n\r\n"].concat());
+        for _ in 0..9 {
+            assert!(settle(&mut running, stage).is_none());
+            stage.pass(late / 2);
+            stage.origin.put(b"x");
+        }
+        assert!(settle(&mut running, stage).is_none());
+        stage.pass(late);
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Origin(Fault::OriginStalled)))));
+    });
+    // The client does not read.
+    play(&Setting::of(Framing::Empty, 100, 400), |mut running, stage| {
+        stage.origin.put(&[RESPONSE, b"9999\r\n\r\n"].concat());
+        assert!(settle(&mut running, stage).is_none());
+        while stage.origin.put(&[b'x'; 400]) > 0 {
+            assert!(settle(&mut running, stage).is_none());
+        }
+        stage.pass(late);
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::ClientSlow))));
+    });
+}
+
+#[test]
+fn no_arm_starves() {
+    // An origin that always has more and a client that always takes it: who leaves is still seen
+    // within one turn of the pump, 16 moves of at most a buffer each.
+    play(&Setting::of(Framing::Empty, 64, 1 << 20), |mut running, stage| {
+        stage.origin.put(&[RESPONSE, b"999999\r\n\r\n"].concat());
+        stage.origin.put(&[b'x'; 900_000]);
+        stage.client.end();
+        let mut cx = Context::from_waker(Waker::noop());
+        let ended = running.as_mut().poll(&mut cx);
+        assert!(matches!(ended, Poll::Ready(Err(Stop::Gone(_)))), "{ended:?}");
+        assert!(stage.client.take(1 << 20).len() < 16 * 64 + 200);
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Both bodies arrive whatever the sizes and the order of events; never more is taken than
+    /// has room; what can move has moved; it ends when both are through, and not before.
+    #[test]
+    fn both_bodies_arrive_within_the_bound(
+        up in prop::collection::vec(any::<u8>(), 0..600),
+        down in prop::collection::vec(any::<u8>(), 0..600),
+        buffers in 1_usize..64,
+        wire in 1_usize..128,
+        moves in prop::collection::vec((0_usize..4, 1_usize..200), 1..40),
+    ) {
+        let setting = Setting::of(Framing::Length(up.len() as u64), buffers, wire);
+        let mut result = Ok(());
+        play(&setting, |running, stage| result = carry(running, stage, &up, &down, buffers, &moves));
+        result?;
+    }
+}
+
+fn carry(
+    mut running: Running<'_>,
+    stage: &mut Stage,
+    up: &[u8],
+    down: &[u8],
+    buffers: usize,
+    moves: &[(usize, usize)],
+) -> Result<(), TestCaseError> {
+    let head = b"HEAD\r\n\r\n".len();
+    let response = [RESPONSE, down.len().to_string().as_bytes(), b"\r\n\r\n", down].concat();
+    let (mut to_client, mut to_origin, mut sent, mut said) = (Vec::new(), Vec::new(), 0, 0);
+    // Chance first; then everything is moved in turn until it is through.
+    let all = [(0, 500), (1, 500), (2, 500), (3, 500)];
+    for (who, n) in moves.iter().chain(all.iter().cycle().take(40_000)) {
+        match who {
+            0 => sent += stage.client.put(&up[sent..up.len().min(sent + n)]),
+            1 => {
+                said += if to_origin.len() < head + up.len() {
+                    0
+                } else {
+                    stage.origin.put(&response[said..response.len().min(said + n)])
+                }
+            }
+            2 => to_client.extend(stage.client.take(*n)),
+            _ => to_origin.extend(stage.origin.take(*n)),
+        }
+        let ended = settle(&mut running, stage);
+        let taken = stage.client.taken_by_peer();
+        let given = stage.origin.given_by_peer().saturating_sub(head as u64);
+        prop_assert!(taken <= given + buffers as u64, "more of the request is held than fits");
+        if taken < given + buffers as u64 / 2 {
+            prop_assert_eq!(taken, sent as u64, "there was room, and it was not used");
+        }
+        match ended {
+            None => {}
+            Some(Ok(Answered::Whole { client_persists: true, origin_persists: true })) => {
+                to_client.extend(stage.client.take(usize::MAX));
+                prop_assert!(to_client.ends_with(down) && to_client.len() == response.len());
+                prop_assert_eq!(&to_origin[head..], up);
+                return Ok(());
+            }
+            Some(other) => return Err(TestCaseError::fail(format!("{other:?}"))),
+        }
+    }
+    Err(TestCaseError::fail("it never ended"))
+}

@@ -1,0 +1,85 @@
+//! The house: in each crate a room uses only rooms above it in lib.rs, and `http1` is pure.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
+
+use std::path::{Path, PathBuf};
+
+fn crates() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The rooms of a crate, top to bottom, as its root names them.
+fn rooms(root: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(root).unwrap();
+    let named = text.lines().filter_map(|line| {
+        let line = line.strip_prefix("pub ").unwrap_or(line);
+        line.strip_prefix("mod ")?.strip_suffix(';').map(str::to_owned)
+    });
+    named.collect()
+}
+
+/// Each file of `src`, with the room it belongs to.
+fn files(src: &Path, room: Option<&str>) -> Vec<(String, PathBuf)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(src).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let room = room.unwrap_or(&stem).to_owned();
+        if path.is_dir() {
+            found.extend(files(&path, Some(&room)));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push((room, path));
+        }
+    }
+    found
+}
+
+/// The rooms that `text` names by `crate::room`, in code (doc links may point anywhere).
+fn used(text: &str) -> Vec<String> {
+    let code = text.lines().map(|line| line.split("//").next().unwrap_or(""));
+    let mut found = Vec::new();
+    for line in code {
+        for part in line.split("crate::").skip(1) {
+            let name: String = part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            found.push(name);
+        }
+    }
+    found
+}
+
+fn violations(name: &str, root: &str) -> Vec<String> {
+    let src = crates().join(name).join("src");
+    let order = rooms(&src.join(root));
+    assert!(order.len() > 3, "the rooms of {name} were not found");
+    let place = |room: &str| order.iter().position(|r| r == room);
+    let mut found = Vec::new();
+    for (room, path) in files(&src, None) {
+        let Some(mine) = place(&room) else { continue };
+        let text = std::fs::read_to_string(&path).unwrap();
+        for other in used(&text) {
+            if place(&other).is_some_and(|theirs| theirs > mine) {
+                found.push(format!("{}: {room} uses {other}, which is below it", path.display()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_room_uses_only_rooms_above_it() {
+    let mut found = violations("http1", "lib.rs");
+    found.extend(violations("sluicegate", "lib.rs"));
+    found.extend(violations("cli", "main.rs"));
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn http1_is_pure() {
+    for (_, path) in files(&crates().join("http1/src"), None) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for impure in
+            ["std::net::Tcp", "std::net::Udp", "std::io", "std::time", "std::fs", "std::thread", "tokio", "tracing"]
+        {
+            assert!(!text.contains(impure), "{} uses {impure}", path.display());
+        }
+    }
+}
