@@ -165,6 +165,13 @@ fn the_decoder_says_where_it_is() {
 }
 
 #[test]
+fn refused_trailers_are_not_shown() {
+    let mut decoder = Decoder::new(ChunkLimits::default());
+    assert_eq!(decoder.decode(b"0\r\nX: y\r\nbad\r\n\r\n"), Err(Malformed::TrailerSyntax));
+    assert_eq!(decoder.trailers().count(), 0);
+}
+
+#[test]
 fn extensions_are_bounded_over_the_body() {
     let limits = ChunkLimits { extension_bytes: 10, ..ChunkLimits::default() };
     let body = |input: &[u8]| decode(Framing::Chunked, input, limits);
