@@ -1,0 +1,310 @@
+//! What was typed: the flags, their help and their defaults. What they mean together is
+//! `config`'s business.
+
+mod address;
+mod error;
+mod units;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use ipnet::IpNet;
+use sluicegate::Limits;
+
+pub(crate) use address::Listen;
+pub(crate) use error::{Ends, one_line};
+pub(crate) use units::{Deadline, Size, Span};
+
+/// The port that squid has made the usual one of HTTP proxies.
+pub(crate) const DEFAULT_PORT: u16 = 3128;
+
+/// An HTTP forward proxy whose memory is bounded by construction.
+///
+/// Without any flag it listens on 127.0.0.1:3128 and serves http:// requests and CONNECT to
+/// programs of this machine.
+///
+/// Sizes take B, KB, MB, GB (powers of 1000) and K, M, G, KiB, MiB, GiB (powers of 1024); times
+/// take ms, s, m, h. A bare number is bytes, or seconds.
+#[derive(Debug, Parser)]
+#[command(name = "sluicegate", version, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) listening: Listening,
+    #[command(flatten)]
+    pub(crate) access: Access,
+    #[command(flatten)]
+    pub(crate) forwarding: Forwarding,
+    #[command(flatten)]
+    pub(crate) sizes: Sizes,
+    #[command(flatten)]
+    pub(crate) deadlines: Deadlines,
+    #[command(flatten)]
+    pub(crate) logs: Logs,
+}
+
+/// Where clients connect to, and who serves them.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Listening")]
+pub(crate) struct Listening {
+    /// Where to accept clients; may be repeated [default: 127.0.0.1:3128]
+    ///
+    /// An address with a port, as 127.0.0.1:3128 or [::1]:3128, or localhost:3128 for this machine
+    /// over both families. Port 0 takes a free port and prints it. Addresses that other machines
+    /// can reach need --allow-client.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Vec<Listen>,
+
+    /// Short for --listen 127.0.0.1:N
+    #[arg(short, long, value_name = "N", conflicts_with = "listen", value_parser = units::port)]
+    pub(crate) port: Option<u16>,
+
+    /// Threads that serve clients [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = units::workers)]
+    pub(crate) workers: Option<usize>,
+
+    /// Client connections at once; more wait [default: from the descriptor limit]
+    ///
+    /// The soft limit of open descriptors (ulimit -n) is raised to the hard one at the start. Of
+    /// those, 64 and what the workers need are set aside, idle origin connections too; each client
+    /// connection may take two of the rest, one for itself and one for its origin.
+    #[arg(long, value_name = "N", value_parser = units::count)]
+    pub(crate) max_connections: Option<usize>,
+
+    /// How long a stop waits for what still runs, before it is aborted
+    ///
+    /// SIGINT and SIGTERM stop; a second one aborts at once. Container engines kill after 10 s.
+    #[arg(long, value_name = "TIME", default_value = "8s")]
+    pub(crate) shutdown_timeout: Span,
+}
+
+/// Who may use the proxy, and for what.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Access")]
+pub(crate) struct Access {
+    /// Who may use this proxy; may be repeated [default: 127.0.0.0/8 and ::1]
+    ///
+    /// A range as 192.168.0.0/16 or fd00::/8, or a single address. It replaces the default.
+    #[arg(long, value_name = "CIDR", value_parser = address::range)]
+    pub(crate) allow_client: Vec<IpNet>,
+
+    /// What clients may reach although it is guarded; may be repeated [default: none]
+    ///
+    /// Clients of a listener that other machines can reach are refused loopback, link-local
+    /// (169.254.169.254 too) and this machine's own addresses, whatever name leads there, unless
+    /// a range given here contains them. Clients of a loopback listener go where they like.
+    #[arg(long, value_name = "CIDR", value_parser = address::range)]
+    pub(crate) allow_range: Vec<IpNet>,
+}
+
+/// How requests and responses are passed on.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Forwarding")]
+pub(crate) struct Forwarding {
+    /// What it means when a client ends its sending side while it waits for its response
+    ///
+    /// abort: it has gone, and the origin's work is cancelled at once. allow: it still reads (as
+    /// in `printf … | nc`), and only a reset says that it has gone.
+    #[arg(long, value_name = "MEANING", default_value = "abort")]
+    pub(crate) half_close: HalfCloseArg,
+
+    /// Do not add Via to requests and responses
+    ///
+    /// Some origins turn compression off when they see Via (nginx with `gzip_proxied off`, its
+    /// default). Without it, loops through other proxies are not noticed.
+    #[arg(long)]
+    pub(crate) no_via: bool,
+
+    /// Idle origin connections that each worker keeps [default: 512; fewer with few descriptors]
+    #[arg(long, value_name = "N", value_parser = units::count_or_none)]
+    pub(crate) max_idle_origins: Option<usize>,
+}
+
+/// See [`sluicegate::HalfClose`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HalfCloseArg {
+    Abort,
+    Allow,
+}
+
+/// Bytes held, and what a head may measure. The defaults are those of [`Limits`].
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Sizes")]
+pub(crate) struct Sizes {
+    /// What is taken from a client before the origin takes it
+    #[arg(long, value_name = "SIZE", default_value_t = Size::of(limits().client_buffer))]
+    pub(crate) client_buffer: Size,
+
+    /// What is taken from an origin before the client takes it
+    #[arg(long, value_name = "SIZE", default_value_t = Size::of(limits().origin_buffer))]
+    pub(crate) origin_buffer: Size,
+
+    /// A request's line and fields; more gets 431, or 414
+    #[arg(long, value_name = "SIZE", default_value_t = Size::of(limits().head.bytes))]
+    pub(crate) max_head: Size,
+
+    /// Fields of a request; more gets 431
+    #[arg(long, value_name = "N", default_value_t = limits().head.fields, value_parser = units::count)]
+    pub(crate) max_fields: usize,
+
+    /// A response's status line and fields; more is answered with 502
+    #[arg(long, value_name = "SIZE", default_value_t = Size::of(limits().response_head.bytes))]
+    pub(crate) max_response_head: Size,
+
+    /// Fields of a response; more is answered with 502
+    #[arg(long, value_name = "N", default_value_t = limits().response_head.fields, value_parser = units::count)]
+    pub(crate) max_response_fields: usize,
+
+    /// How much a client that goes on sending after its last response is still read
+    #[arg(long, value_name = "SIZE", default_value_t = Size(limits().linger_bytes))]
+    pub(crate) linger_bytes: Size,
+}
+
+/// How long what may take. The defaults are those of [`Limits`].
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Deadlines (a time, or off where the default says so)")]
+pub(crate) struct Deadlines {
+    /// From the first byte of a request to the end of its head, or off
+    #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().head_timeout))]
+    pub(crate) head_timeout: Deadline,
+
+    /// A client connection without a request, or off
+    #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().idle_timeout))]
+    pub(crate) idle_timeout: Deadline,
+
+    /// An origin connection without a request
+    #[arg(long, value_name = "TIME", default_value_t = Span(limits().origin_idle_timeout))]
+    pub(crate) origin_idle_timeout: Span,
+
+    /// Looking an origin up and connecting to it, all its addresses together, or off
+    #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().connect_timeout))]
+    pub(crate) connect_timeout: Deadline,
+
+    /// From the end of a request to the head of its response, or off
+    #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().response_timeout))]
+    pub(crate) response_timeout: Deadline,
+
+    /// No byte of a body in either direction, or off
+    #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().body_timeout))]
+    pub(crate) body_timeout: Deadline,
+
+    /// No byte of a tunnel in either direction, or off
+    #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().tunnel_idle_timeout))]
+    pub(crate) tunnel_idle_timeout: Deadline,
+
+    /// The same once one side of the tunnel has ended, or off
+    #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().half_closed_timeout))]
+    pub(crate) half_closed_timeout: Deadline,
+
+    /// A client that goes on sending after its last response
+    #[arg(long, value_name = "TIME", default_value_t = Span(limits().linger_timeout))]
+    pub(crate) linger_timeout: Span,
+
+    /// A connection that was shut down and does not end, before it is reset, or off
+    #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().abort_timeout))]
+    pub(crate) abort_timeout: Deadline,
+}
+
+/// What is written down, and where.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Logs")]
+pub(crate) struct Logs {
+    /// Write a line per request to this file, or to the standard output with - [default: none]
+    ///
+    /// SIGUSR1 opens the file anew, after it has been renamed. Without this flag, and if the
+    /// standard error is a terminal, a short line per request is shown there. A disk that is full
+    /// or slow never holds requests up: lines are dropped, and a warning says how many.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) access_log: Option<PathBuf>,
+
+    /// How lines of the access log look [default: combined]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) access_log_format: Option<LogFormat>,
+
+    /// Write query strings too; they often carry secrets
+    #[arg(long)]
+    pub(crate) log_query: bool,
+
+    /// What the proxy says about itself on the standard error
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    pub(crate) log_level: LogLevel,
+
+    /// Say nothing on the standard error but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// How an access log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// As Apache and nginx write it
+    Combined,
+    /// One JSON object per line
+    Json,
+}
+
+/// From which severity on something is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+    Off,
+}
+
+impl Args {
+    /// Reads the flags of this process.
+    ///
+    /// # Errors
+    /// What is wrong with them in one line; or that help or version were asked for.
+    pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Ends> {
+        Self::try_parse_from(arguments).map_err(Ends::from)
+    }
+}
+
+fn limits() -> Limits {
+    Limits::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn flags_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn help_names_every_flag_its_heading_and_its_default() {
+        let mut command = Args::command();
+        let long = command.render_long_help().to_string();
+        let short = command.render_help().to_string();
+        command.build();
+        for arg in command.get_arguments() {
+            let flag = format!("--{}", arg.get_long().expect("every argument is a flag"));
+            assert!(long.contains(&flag) && short.contains(&flag), "{flag} is not in the help");
+            if ["--help", "--version"].contains(&flag.as_str()) {
+                continue;
+            }
+            assert!(arg.get_help_heading().is_some(), "{flag} stands under no heading");
+            let help = arg.get_help().expect("every flag has help").to_string();
+            let is_switch = !arg.get_action().takes_values();
+            let says_default = help.contains("[default: ") || !arg.get_default_values().is_empty();
+            assert!(is_switch || says_default || flag == "--port", "{flag} does not say its default");
+        }
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_library() {
+        let args = Args::read(["sluicegate".into()]).unwrap();
+        assert_eq!(args.sizes.client_buffer.to_string(), "16KiB");
+        assert_eq!(args.deadlines.response_timeout.to_string(), "5m");
+        assert_eq!(args.deadlines.tunnel_idle_timeout.to_string(), "1h");
+        assert_eq!(args.listening.shutdown_timeout.to_string(), "8s");
+    }
+}

@@ -1,0 +1,161 @@
+//! Addresses and ranges as people type them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use ipnet::{IpNet, Ipv4Net};
+
+/// Where to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listen {
+    /// One address.
+    Address(SocketAddr),
+    /// This port of `localhost`: both loopback addresses, as far as this machine has them.
+    Localhost(u16),
+}
+
+impl Listen {
+    /// The addresses to bind, all of them or, for `localhost`, at least one.
+    pub(crate) fn addresses(self) -> Vec<SocketAddr> {
+        match self {
+            Self::Address(address) => vec![address],
+            Self::Localhost(port) => {
+                vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
+            }
+        }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(address) = text.parse() {
+            return Ok(Self::Address(address));
+        }
+        match text.rsplit_once(':') {
+            Some((host, port)) if host.eq_ignore_ascii_case("localhost") => match port.parse() {
+                Ok(port) => Ok(Self::Localhost(port)),
+                Err(_) => Err(not_a_port(port)),
+            },
+            split => Err(explain(text, split)),
+        }
+    }
+}
+
+/// A range, or a single address as a range of one.
+pub(super) fn range(text: &str) -> Result<IpNet, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(IpNet::from(address.to_canonical()));
+    }
+    let rule = "it must be a range like 192.168.0.0/16 or fd00::/8, or an address";
+    let net: IpNet = text.parse().map_err(|_| rule.to_owned())?;
+    if net != net.trunc() {
+        let one = IpNet::from(net.addr());
+        return Err(format!(
+            "it has bits beyond its prefix; for the whole range write {}, for one address {one}",
+            net.trunc()
+        ));
+    }
+    Ok(canonical(net))
+}
+
+/// IPv4 ranges written as IPv6 are IPv4 ranges, because that is what clients are compared as.
+fn canonical(net: IpNet) -> IpNet {
+    let mapped = match net {
+        IpNet::V6(v6) if v6.prefix_len() >= 96 => v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96)),
+        _ => None,
+    };
+    let v4 = mapped.and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok());
+    v4.map_or(net, IpNet::V4)
+}
+
+/// What is wrong with what is no address, and what would be right.
+fn explain(text: &str, split: Option<(&str, &str)>) -> String {
+    if text.contains("://") {
+        return "write the address without http://, as 127.0.0.1:3128".to_owned();
+    }
+    if let Ok(port) = text.parse::<u16>() {
+        return format!("it has no address; write 127.0.0.1:{port}, or use --port {port}");
+    }
+    if let Ok(address) = text.parse::<Ipv4Addr>() {
+        return format!("it has no port; write {address}:{}", super::DEFAULT_PORT);
+    }
+    // In `::1:3128` nobody can tell the port from the address.
+    if text.parse::<Ipv6Addr>().is_ok() || split.is_some_and(|(host, _)| host.parse::<Ipv6Addr>().is_ok()) {
+        return "write an IPv6 address in brackets and with a port, as [::1]:3128".to_owned();
+    }
+    match split {
+        None if text.eq_ignore_ascii_case("localhost") => "it has no port; write localhost:3128".to_owned(),
+        None => "it must be an address with a port, like 127.0.0.1:3128, [::1]:3128 or localhost:3128".to_owned(),
+        Some(("" | "*", port)) => format!(
+            "it names no address; write 127.0.0.1:{port} for this machine only, \
+             or 0.0.0.0:{port} together with --allow-client for others"
+        ),
+        Some((host, port)) if host.parse::<Ipv4Addr>().is_ok() || host.ends_with(']') => not_a_port(port),
+        Some(_) => "only an address can be listened on, or localhost; write one like 127.0.0.1:3128".to_owned(),
+    }
+}
+
+fn not_a_port(port: &str) -> String {
+    format!("'{port}' is no port; write one from 0 to 65535, as in 127.0.0.1:3128")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_to_listen_on() {
+        for text in ["127.0.0.1:3128", "[::1]:0", "0.0.0.0:80", "[fe80::1%2]:3128"] {
+            assert_eq!(text.parse(), Ok(Listen::Address(text.parse().unwrap())), "{text}");
+        }
+        assert_eq!("LocalHost:3128".parse(), Ok(Listen::Localhost(3128)));
+    }
+
+    #[test]
+    fn what_is_no_address_is_explained() {
+        for (text, said) in [
+            ("3128", "write 127.0.0.1:3128, or use --port 3128"),
+            (":3128", "0.0.0.0:3128 together with --allow-client"),
+            ("*:80", "0.0.0.0:80 together with --allow-client"),
+            ("127.0.0.1", "it has no port; write 127.0.0.1:3128"),
+            ("::", "in brackets"),
+            ("::1:3128", "in brackets"),
+            ("localhost", "write localhost:3128"),
+            ("localhost:http", "'http' is no port"),
+            ("127.0.0.1:65536", "'65536' is no port"),
+            ("[::1]:x", "'x' is no port"),
+            ("fe80:x::1:80", "only an address"),
+            ("fe80:0:1:2:3:4:5:6:3128", "in brackets"),
+            ("proxy.example:3128", "only an address can be listened on, or localhost"),
+            ("http://127.0.0.1:3128", "without http://"),
+            ("nonsense", "like 127.0.0.1:3128"),
+            ("", "like 127.0.0.1:3128"),
+        ] {
+            let error = text.parse::<Listen>().unwrap_err();
+            assert!(error.contains(said), "{text:?} is answered with {error:?}");
+        }
+    }
+
+    #[test]
+    fn ranges() {
+        for (text, net) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("10.1.2.3", "10.1.2.3/32"),
+            ("::1", "::1/128"),
+            ("fd00::/8", "fd00::/8"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("::/0", "::/0"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:10.0.0.1", "10.0.0.1/32"),
+        ] {
+            assert_eq!(range(text), Ok(net.parse().unwrap()), "{text}");
+        }
+        for text in ["", "10.0.0.0/33", "::/129", "10.0.0/8", "localhost", "10.0.0.0/8/", "10.0.0.1-10.0.0.9", "/8"] {
+            assert!(range(text).unwrap_err().contains("192.168.0.0/16"), "{text}");
+        }
+        let typo = range("10.0.0.5/8").unwrap_err();
+        assert!(typo.contains("write 10.0.0.0/8, for one address 10.0.0.5/32"), "{typo}");
+    }
+}

@@ -1,0 +1,66 @@
+//! Why the program ends before it begins: asked for help, or a mistake, told in one line.
+
+use clap::error::ErrorKind;
+
+/// The end of reading flags without flags.
+#[derive(Debug)]
+pub(crate) enum Ends {
+    /// Help or version were asked for: print this, and all is well.
+    Asked(clap::Error),
+    /// What was wrong and what is right, in one line.
+    Mistake(String),
+}
+
+impl From<clap::Error> for Ends {
+    fn from(error: clap::Error) -> Self {
+        match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Self::Asked(error),
+            _ => Self::Mistake(shorten(&error.render().to_string())),
+        }
+    }
+}
+
+/// Any text as one line that is safe on a terminal.
+pub(crate) fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let joined = lines.collect::<Vec<_>>().join("; ");
+    joined.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+/// clap's message without its "error:", and without the usage that follows it.
+fn shorten(rendered: &str) -> String {
+    let text = rendered.strip_prefix("error: ").unwrap_or(rendered);
+    let end = ["\nUsage:", "\nFor more information"].iter().filter_map(|mark| text.find(mark)).min();
+    let text = text.get(..end.unwrap_or(text.len())).unwrap_or(text);
+    format!("{}; see --help", one_line(text).trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Args;
+    use super::*;
+
+    fn said(arguments: &[&str]) -> String {
+        match Args::read(std::iter::once("sluicegate").chain(arguments.iter().copied()).map(Into::into)) {
+            Err(Ends::Mistake(line)) => line,
+            other => panic!("{arguments:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn mistakes_are_told_in_one_line() {
+        assert_eq!(
+            said(&["--no-vja"]),
+            "unexpected argument '--no-vja' found; tip: a similar argument exists: '--no-via'; see --help"
+        );
+        assert_eq!(
+            said(&["--half-close", "x"]),
+            "invalid value 'x' for '--half-close <MEANING>'; [possible values: abort, allow]; see --help"
+        );
+        assert_eq!(
+            said(&["--head-timeout", "soon"]),
+            "invalid value 'soon' for '--head-timeout <TIME>': it must be a time like 500ms, 30s, 5m or 1h, or off; see --help"
+        );
+        assert!(!said(&["--listen", "a\nb\u{1b}[31m"]).contains(['\n', '\u{1b}']));
+    }
+}

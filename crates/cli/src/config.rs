@@ -1,0 +1,149 @@
+//! What the flags mean together, checked.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluicegate::{HalfClose, Limits};
+use tracing::level_filters::LevelFilter;
+
+use crate::args::{Access, Args, DEFAULT_PORT, Deadlines, HalfCloseArg, Listen, LogFormat, LogLevel, Logs, Sizes};
+use crate::rules::Rules;
+
+/// Everything that the flags decide.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Not empty, and no address twice.
+    pub(crate) listen: Vec<Listen>,
+    /// At least 1.
+    pub(crate) workers: usize,
+    /// Checked, but for what depends on the limit of descriptors.
+    pub(crate) limits: Limits,
+    /// None: as many as there are descriptors for.
+    pub(crate) max_connections: Option<usize>,
+    /// Per worker. None: as many as there are descriptors for.
+    pub(crate) max_idle_origins: Option<usize>,
+    pub(crate) via: bool,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) shutdown_timeout: Duration,
+    pub(crate) access_log: Option<LogFile>,
+    pub(crate) log_query: bool,
+    pub(crate) log_level: LevelFilter,
+    pub(crate) quiet: bool,
+}
+
+/// Where the access log goes, and how it looks.
+#[derive(Debug)]
+pub(crate) struct LogFile {
+    /// `-` is the standard output.
+    pub(crate) path: PathBuf,
+    pub(crate) format: LogFormat,
+}
+
+impl Config {
+    /// Makes sense of `args`.
+    ///
+    /// # Errors
+    /// What is wrong and what is right, in one line that names the flag.
+    pub(crate) fn new(args: Args) -> Result<Self, String> {
+        let listen = listen(&args)?;
+        let Args { listening, access, forwarding, sizes, deadlines, logs } = args;
+        let half_close = match forwarding.half_close {
+            HalfCloseArg::Abort => HalfClose::Abort,
+            HalfCloseArg::Allow => HalfClose::Allow,
+        };
+        let limits = limits(&sizes, &deadlines, half_close);
+        limits.check().map_err(|error| format!("--{error}"))?;
+        let workers = listening.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
+        Ok(Self {
+            listen,
+            workers: workers.unwrap_or(1),
+            limits,
+            max_connections: listening.max_connections,
+            max_idle_origins: forwarding.max_idle_origins,
+            via: !forwarding.no_via,
+            rules: Arc::new(Rules::new(access.allow_client, access.allow_range)),
+            shutdown_timeout: listening.shutdown_timeout.0,
+            log_query: logs.log_query,
+            log_level: level(logs.log_level),
+            quiet: logs.quiet,
+            access_log: log_file(logs)?,
+        })
+    }
+}
+
+/// The addresses to listen on, each once, and none that is open to others by accident.
+fn listen(args: &Args) -> Result<Vec<Listen>, String> {
+    let listen = match (args.listening.listen.as_slice(), args.listening.port.unwrap_or(DEFAULT_PORT)) {
+        ([], port) => vec![Listen::Address(([127, 0, 0, 1], port).into())],
+        (given, _) => given.to_vec(),
+    };
+    let mut seen = Vec::new();
+    for address in listen.iter().flat_map(|listen| listen.addresses()) {
+        if address.port() != 0 && seen.contains(&address) {
+            return Err(format!(
+                "--listen {address} is given twice (localhost is both 127.0.0.1 and [::1]); give it once"
+            ));
+        }
+        seen.push(address);
+        closed_or_deliberate(address, &args.access)?;
+    }
+    Ok(listen)
+}
+
+fn closed_or_deliberate(address: std::net::SocketAddr, access: &Access) -> Result<(), String> {
+    if address.ip().to_canonical().is_loopback() || !access.allow_client.is_empty() {
+        return Ok(());
+    }
+    let example = if address.is_ipv4() { "192.168.0.0/16" } else { "fd00::/8" };
+    Err(format!(
+        "--listen {address} can be reached by other machines; say which of them may use the proxy \
+         with --allow-client, for example --allow-client {example}"
+    ))
+}
+
+fn limits(sizes: &Sizes, deadlines: &Deadlines, half_close: HalfClose) -> Limits {
+    let mut limits = Limits::default();
+    limits.client_buffer = sizes.client_buffer.bytes();
+    limits.origin_buffer = sizes.origin_buffer.bytes();
+    limits.head.bytes = sizes.max_head.bytes();
+    limits.head.fields = sizes.max_fields;
+    limits.response_head.bytes = sizes.max_response_head.bytes();
+    limits.response_head.fields = sizes.max_response_fields;
+    limits.half_close = half_close;
+    limits.head_timeout = deadlines.head_timeout.0;
+    limits.idle_timeout = deadlines.idle_timeout.0;
+    limits.origin_idle_timeout = deadlines.origin_idle_timeout.0;
+    limits.connect_timeout = deadlines.connect_timeout.0;
+    limits.response_timeout = deadlines.response_timeout.0;
+    limits.body_timeout = deadlines.body_timeout.0;
+    limits.tunnel_idle_timeout = deadlines.tunnel_idle_timeout.0;
+    limits.half_closed_timeout = deadlines.half_closed_timeout.0;
+    limits.linger_timeout = deadlines.linger_timeout.0;
+    limits.linger_bytes = sizes.linger_bytes.0;
+    limits.abort_timeout = deadlines.abort_timeout.0;
+    limits
+}
+
+fn log_file(logs: Logs) -> Result<Option<LogFile>, String> {
+    match (logs.access_log, logs.access_log_format) {
+        (Some(path), _) if path.as_os_str().is_empty() => {
+            Err("--access-log names no file; write --access-log FILE, or --access-log - for the standard output"
+                .to_owned())
+        }
+        (Some(path), format) => Ok(Some(LogFile { path, format: format.unwrap_or(LogFormat::Combined) })),
+        (None, Some(_)) => Err("--access-log-format needs --access-log FILE, or --access-log -".to_owned()),
+        (None, None) => Ok(None),
+    }
+}
+
+fn level(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}

@@ -1,0 +1,27 @@
+//! The policy of this proxy: its rules, and its access log.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sluicegate::{Client, Policy};
+
+use crate::rules::Rules;
+
+/// Rules and log, as the library asks for them.
+pub(crate) struct House {
+    pub(crate) rules: Arc<Rules>,
+}
+
+impl Policy for House {
+    fn accept(&self, client: &Client) -> bool {
+        let admitted = self.rules.admits(client.address.ip());
+        if !admitted {
+            tracing::info!(client = %client.address, "turned away: it is not in --allow-client");
+        }
+        admitted
+    }
+
+    fn address(&self, client: &Client, address: SocketAddr) -> Result<(), String> {
+        self.rules.permits(client, address.ip())
+    }
+}

@@ -1,0 +1,91 @@
+//! The proxy's life: workers, signals, stop.
+
+mod start;
+mod stop;
+mod worker;
+
+use std::sync::Arc;
+
+use sluicegate::Proxy;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, watch};
+
+use crate::config::Config;
+use crate::descriptors::{self, advice};
+use crate::house::House;
+use crate::listen::Listeners;
+use stop::{Signals, supervise};
+use worker::Worker;
+
+/// How far the stop has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// Not begun.
+    Serve,
+    /// What runs is finished, nothing new is begun.
+    Finish,
+    /// Everything ends at once.
+    Abort,
+}
+
+/// What a worker tells of its stop.
+#[derive(Debug, Clone, Copy)]
+enum News {
+    /// It accepts no more, and this many connections are still to finish.
+    Waiting(usize),
+    /// It is done; so many connections had to be aborted.
+    Done(usize),
+}
+
+/// Runs the proxy until it is stopped.
+///
+/// # Errors
+/// What keeps it from starting, and what to do about it.
+pub(crate) fn run(config: Config) -> anyhow::Result<()> {
+    start::tracing(config.log_level);
+    let proxy = proxy(&config)?;
+    let Listeners { addresses, sockets } = Listeners::bind(&config.listen, config.workers)?;
+    for address in &addresses {
+        proxy.announce(*address);
+    }
+    let workers = sockets.into_iter().enumerate().map(|(n, sockets)| {
+        let proxy = if n == 0 { proxy.clone() } else { proxy.another_worker() };
+        Worker::new(proxy, sockets)
+    });
+    let workers: Vec<Worker> = workers.collect::<anyhow::Result<_>>()?;
+    let runtime = runtime()?;
+    let signals = runtime.block_on(async { Signals::new() })?;
+    let (phase, stop) = watch::channel(Phase::Serve);
+    let (tell, news) = mpsc::unbounded_channel();
+    let threads: Vec<_> = workers
+        .into_iter()
+        .map(|worker| worker.start(stop.clone(), tell.clone(), config.shutdown_timeout))
+        .collect::<Result<_, _>>()?;
+    drop(tell);
+    if !config.quiet {
+        start::greet(&config, &addresses);
+    }
+    runtime.block_on(supervise(signals, &phase, news, threads.len(), config.quiet));
+    let failed = threads.into_iter().map(std::thread::JoinHandle::join).filter(Result::is_err).count();
+    anyhow::ensure!(failed == 0, "{failed} workers failed; see above");
+    Ok(())
+}
+
+fn proxy(config: &Config) -> anyhow::Result<Proxy> {
+    let addresses = config.listen.iter().map(|listen| listen.addresses().len()).sum();
+    let limit = descriptors::raise_limit();
+    let shares = descriptors::share(limit, config.workers, addresses, config.max_connections, config.max_idle_origins)?;
+    let mut limits = config.limits.clone();
+    limits.max_connections = shares.max_connections;
+    limits.max_idle_origins = shares.max_idle_origins;
+    let house = House { rules: Arc::clone(&config.rules) };
+    Ok(Proxy::builder().limits(limits).via(config.via).policy(house).build()?)
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|error| {
+        let advice = advice(&error).unwrap_or("try again");
+        anyhow::Error::new(error).context(format!("cannot start a worker ({advice})"))
+    })
+}

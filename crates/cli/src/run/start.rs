@@ -1,0 +1,59 @@
+//! What is said at the start.
+
+use std::io::{IsTerminal, stderr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tracing::level_filters::LevelFilter;
+
+use crate::config::Config;
+use crate::say;
+
+/// Sends what the proxy says about itself to the standard error.
+pub(super) fn tracing(level: LevelFilter) {
+    let subscriber = tracing_subscriber::fmt()
+        .compact()
+        .with_max_level(level)
+        .with_target(level >= LevelFilter::DEBUG)
+        .with_ansi(stderr().is_terminal())
+        .with_writer(stderr)
+        .finish();
+    // Set once, so it cannot have been set before.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Where it listens, who may use it, where they may not go, and a line to try.
+pub(super) fn greet(config: &Config, addresses: &[SocketAddr]) {
+    say::line(&format!("sluicegate {}", env!("CARGO_PKG_VERSION")));
+    for address in addresses {
+        say::line(&format!("listening on {address}"));
+    }
+    say::line(&format!("clients: {}", config.rules));
+    if addresses.iter().any(|address| !address.ip().to_canonical().is_loopback()) {
+        say::line(&guarded(config));
+    }
+    if let Some(address) = addresses.first() {
+        say::line(&format!("try: curl -x http://{} http://example.com/", reachable(*address, config)));
+    }
+}
+
+fn guarded(config: &Config) -> String {
+    let kinds = "clients of other machines may not reach loopback, link-local or this machine's own addresses";
+    match config.rules.exempt() {
+        [] => format!("{kinds} (see --allow-range)"),
+        some => format!("{kinds}, but for {}", crate::rules::list(some)),
+    }
+}
+
+/// `address` as a client writes it.
+fn reachable(address: SocketAddr, config: &Config) -> String {
+    let loopback = match address.ip() {
+        ip if !ip.is_unspecified() => return address.to_string(),
+        IpAddr::V4(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::from(Ipv6Addr::LOCALHOST),
+    };
+    if config.rules.admits(loopback) {
+        return SocketAddr::new(loopback, address.port()).to_string();
+    }
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{name}:{}", address.port())
+}

@@ -1,0 +1,8 @@
+//! What a person at the terminal is told, on the standard error.
+
+use std::io::Write;
+
+/// Writes one line, at once and whole. Nobody is left to tell if that fails.
+pub(crate) fn line(text: &str) {
+    let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
+}
