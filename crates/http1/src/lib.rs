@@ -47,21 +47,36 @@
 //! # Ok::<(), sluicegate_http1::Malformed>(())
 //! ```
 
-pub mod body;
-pub mod chunked;
-pub mod connection;
-pub mod fields;
-pub mod framing;
-pub mod head;
+// The rooms, from top to bottom: each uses only those above it.
 pub mod malformed;
-pub mod target;
+
+pub mod fields;
+
+mod index;
+
+mod message;
+
+mod tokenize;
+
+mod scan;
 
 mod extension;
-mod index;
+
+pub mod connection;
+
 mod lines;
+
 mod raw;
-mod scan;
-mod tokenize;
+
+pub mod head;
+
+pub mod target;
+
+pub mod framing;
+
+pub mod chunked;
+
+pub mod body;
 
 pub use body::{Body, Truncated};
 pub use chunked::{ChunkLimits, Step};

@@ -6,9 +6,9 @@
 
 use crate::connection::{Connection, Nominations};
 use crate::fields::{Field, Name, list};
-use crate::head::{HeadLimits, Received};
 use crate::index::{Index, Slots, Tokens, ends_lines_in_crlf, with_slots};
 use crate::malformed::Malformed;
+use crate::message::{HeadLimits, Received};
 use crate::scan::Scanner;
 
 /// How much of a start line is kept for the log when it is refused.

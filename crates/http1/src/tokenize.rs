@@ -4,8 +4,8 @@
 
 use httparse::{ParserConfig, Request, Response, Status};
 
-use crate::head::Version;
 use crate::index::{Slots, Tokens, span};
+use crate::message::Version;
 
 /// What a request line says, as offsets into the head.
 pub(crate) struct RequestLine {
