@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sluicegate::{Client, Policy};
+use sluicegate::{Client, Policy, Record};
 
+use crate::access_log::AccessLog;
 use crate::rules::Rules;
 
 /// Rules and log, as the library asks for them.
 pub(crate) struct House {
     pub(crate) rules: Arc<Rules>,
+    pub(crate) log: Option<Arc<AccessLog>>,
 }
 
 impl Policy for House {
@@ -23,5 +25,15 @@ impl Policy for House {
 
     fn address(&self, client: &Client, address: SocketAddr) -> Result<(), String> {
         self.rules.permits(client, address.ip())
+    }
+
+    fn records(&self) -> bool {
+        self.log.is_some()
+    }
+
+    fn ended(&self, record: &Record<'_>) {
+        if let Some(log) = &self.log {
+            log.write(record);
+        }
     }
 }

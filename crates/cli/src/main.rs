@@ -4,6 +4,7 @@
 //!
 //! Ends with 0 when all went well, 1 when something failed while it ran, 2 when a flag was wrong.
 
+mod access_log;
 mod args;
 mod config;
 mod descriptors;

@@ -10,6 +10,7 @@ use sluicegate::Proxy;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
+use crate::access_log::AccessLog;
 use crate::config::Config;
 use crate::descriptors::{self, advice};
 use crate::house::House;
@@ -43,7 +44,8 @@ enum News {
 /// What keeps it from starting, and what to do about it.
 pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     start::tracing(config.log_level);
-    let proxy = proxy(&config)?;
+    let log = start::access_log(&config)?.map(Arc::new);
+    let proxy = proxy(&config, log.clone())?;
     let Listeners { addresses, sockets } = Listeners::bind(&config.listen, config.workers)?;
     for address in &addresses {
         proxy.announce(*address);
@@ -65,20 +67,23 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     if !config.quiet {
         start::greet(&config, &addresses);
     }
-    runtime.block_on(supervise(signals, &phase, news, threads.len(), config.quiet));
+    runtime.block_on(supervise(signals, &phase, news, threads.len(), log.as_deref(), config.quiet));
     let failed = threads.into_iter().map(std::thread::JoinHandle::join).filter(Result::is_err).count();
+    if let Some(log) = log {
+        log.close();
+    }
     anyhow::ensure!(failed == 0, "{failed} workers failed; see above");
     Ok(())
 }
 
-fn proxy(config: &Config) -> anyhow::Result<Proxy> {
+fn proxy(config: &Config, log: Option<Arc<AccessLog>>) -> anyhow::Result<Proxy> {
     let addresses = config.listen.iter().map(|listen| listen.addresses().len()).sum();
     let limit = descriptors::raise_limit();
     let shares = descriptors::share(limit, config.workers, addresses, config.max_connections, config.max_idle_origins)?;
     let mut limits = config.limits.clone();
     limits.max_connections = shares.max_connections;
     limits.max_idle_origins = shares.max_idle_origins;
-    let house = House { rules: Arc::clone(&config.rules) };
+    let house = House { rules: Arc::clone(&config.rules), log };
     Ok(Proxy::builder().limits(limits).via(config.via).policy(house).build()?)
 }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tracing::level_filters::LevelFilter;
 
+use crate::access_log::AccessLog;
 use crate::config::Config;
 use crate::say;
 
@@ -19,6 +20,17 @@ pub(super) fn tracing(level: LevelFilter) {
         .finish();
     // Set once, so it cannot have been set before.
     let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// The access log that was asked for; without one, short lines if somebody is looking.
+pub(super) fn access_log(config: &Config) -> anyhow::Result<Option<AccessLog>> {
+    match &config.access_log {
+        Some(file) => AccessLog::to_file(file, config.log_query, config.workers).map(Some),
+        None if stderr().is_terminal() && !config.quiet => {
+            AccessLog::to_terminal(config.log_query, config.workers).map(Some)
+        }
+        None => Ok(None),
+    }
 }
 
 /// Where it listens, who may use it, where they may not go, and a line to try.

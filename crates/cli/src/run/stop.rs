@@ -5,6 +5,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::{News, Phase};
+use crate::access_log::AccessLog;
 use crate::say;
 
 /// The signals that the process listens to.
@@ -46,6 +47,7 @@ pub(super) async fn supervise(
     phase: &watch::Sender<Phase>,
     mut news: mpsc::UnboundedReceiver<News>,
     workers: usize,
+    log: Option<&AccessLog>,
     quiet: bool,
 ) {
     let mut told = Told::default();
@@ -55,7 +57,11 @@ pub(super) async fn supervise(
                 Wish::Stop => phase.send_modify(|phase| {
                     *phase = if *phase == Phase::Serve { Phase::Finish } else { Phase::Abort };
                 }),
-                Wish::Reopen => {}
+                Wish::Reopen => {
+                    if let Some(log) = log {
+                        log.reopen();
+                    }
+                }
             },
             news = news.recv() => match news {
                 Some(news) => {

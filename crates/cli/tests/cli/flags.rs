@@ -1,0 +1,115 @@
+//! Each mistake in a flag ends with 2 and one line that says what is wrong, where, and what is
+//! right.
+
+use crate::kit::{ended, refused, sluicegate};
+
+const TIME: &str = "it must be a time like 500ms, 30s, 5m or 1h";
+const SIZE: &str = "it must be a size like 65536, 64KiB or 1MiB";
+const NUMBER: &str = "it must be a whole number";
+
+/// A flag, what is wrong with it, and what is said about it.
+const MISTAKES: &[(&str, &str, &str)] = &[
+    ("--listen", "3128", "write 127.0.0.1:3128, or use --port 3128"),
+    ("--listen", ":3128", "write 127.0.0.1:3128 for this machine only"),
+    ("--listen", "example.com:3128", "only an address can be listened on, or localhost"),
+    ("--listen", "nonsense", "it must be an address with a port"),
+    ("--listen", "0.0.0.0:0", "with --allow-client, for example --allow-client 192.168.0.0/16"),
+    ("--listen", "[::]:0", "with --allow-client, for example --allow-client fd00::/8"),
+    ("--listen", "192.0.2.1:0", "--allow-client"),
+    ("--port", "70000", "it must be a port, 0 to 65535"),
+    ("--workers", "0", "it must be a number of threads, 1 to 1024"),
+    ("--workers", "many", "it must be a number of threads"),
+    ("--max-connections", "0", "it must be at least 1"),
+    ("--max-connections", "x", NUMBER),
+    ("--max-idle-origins", "-1", NUMBER),
+    ("--shutdown-timeout", "off", TIME),
+    ("--allow-client", "10.0.0.0/33", "it must be a range like 192.168.0.0/16 or fd00::/8, or an address"),
+    ("--allow-client", "10.0.0.5/8", "for the whole range write 10.0.0.0/8, for one address 10.0.0.5/32"),
+    ("--allow-range", "localhost", "it must be a range"),
+    ("--half-close", "maybe", "[possible values: abort, allow]"),
+    ("--client-buffer", "0", "--client-buffer is 0; it must be between 1 byte and 64 MiB"),
+    ("--client-buffer", "16 potatoes", SIZE),
+    ("--client-buffer", "65MiB", "it must be between 1 byte and 64 MiB"),
+    ("--origin-buffer", "0", "--origin-buffer is 0"),
+    ("--origin-buffer", "1T", SIZE),
+    ("--max-head", "10", "--max-head is 10; it must be between 256 bytes and 1 MiB"),
+    ("--max-head", "k", SIZE),
+    ("--max-fields", "10001", "it must be between 1 and 10000"),
+    ("--max-fields", "1K", NUMBER),
+    ("--max-response-head", "2M", "it must be between 256 bytes and 1 MiB"),
+    ("--max-response-head", "", "--max-response-head"),
+    ("--max-response-fields", "0", "it must be at least 1"),
+    ("--linger-bytes", "1.5M", SIZE),
+    ("--head-timeout", "0", "it must be more than 0, or off"),
+    ("--head-timeout", "soon", TIME),
+    ("--idle-timeout", "1d", TIME),
+    ("--origin-idle-timeout", "off", TIME),
+    ("--connect-timeout", "9000h", "it must be at most a year"),
+    ("--response-timeout", "5 parsecs", TIME),
+    ("--body-timeout", "never", TIME),
+    ("--tunnel-idle-timeout", "1.5h", TIME),
+    ("--half-closed-timeout", "-5s", TIME),
+    ("--linger-timeout", "off", TIME),
+    ("--abort-timeout", "", "--abort-timeout"),
+    ("--access-log", "", "--access-log"),
+    ("--access-log-format", "combined", "--access-log-format needs --access-log FILE"),
+    ("--access-log-format", "xml", "[possible values: combined, json]"),
+    ("--log-level", "loud", "[possible values: error, warn, info, debug, trace, off]"),
+];
+
+#[test]
+fn each_mistake_is_explained_in_one_line() {
+    for (flag, value, right) in MISTAKES {
+        let (said, code) = refused(&[&format!("{flag}={value}")]);
+        assert_eq!(code, 2, "{flag} {value}");
+        assert!(said.contains(flag), "{flag} {value}: {said}");
+        assert!(said.contains(right), "{flag} {value}: {said}");
+    }
+}
+
+#[test]
+fn each_flag_with_a_value_is_among_the_mistakes() {
+    let help = ended(&mut sluicegate(&["-h"]));
+    let help = String::from_utf8(help.stdout).unwrap();
+    let flags: Vec<&str> =
+        help.split_whitespace().filter(|word| word.starts_with("--") && help.contains(&format!("{word} <"))).collect();
+    assert!(flags.len() > 25, "{flags:?}");
+    for flag in flags {
+        assert!(MISTAKES.iter().any(|(known, ..)| *known == flag), "{flag} is not checked");
+    }
+}
+
+#[test]
+fn other_mistakes() {
+    for (flags, right) in [
+        (&["--no-such-flag"][..], "'--no-such-flag'"),
+        (&["--lisen", "127.0.0.1:1"], "'--listen'"),
+        (&["proxy.conf"], "'proxy.conf'"),
+        (&["--listen"], "--listen"),
+        (&["--port", "1", "--listen", "127.0.0.1:1"], "cannot be used with"),
+        (&["--listen", "127.0.0.1:9", "--listen", "localhost:9"], "127.0.0.1:9 is given twice"),
+        (&["--quiet", "--quiet"], "--quiet"),
+    ] {
+        let (said, code) = refused(flags);
+        assert_eq!(code, 2, "{flags:?}");
+        assert!(
+            said.contains(right) && said.trim_end().ends_with("see --help") || said.contains("given twice"),
+            "{flags:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn help_and_version() {
+    let version = ended(&mut sluicegate(&["-V"]));
+    assert_eq!(version.status.code(), Some(0));
+    assert_eq!(String::from_utf8(version.stdout).unwrap(), format!("sluicegate {}\n", env!("CARGO_PKG_VERSION")));
+    for flag in ["-h", "--help"] {
+        let help = ended(&mut sluicegate(&[flag]));
+        assert_eq!(help.status.code(), Some(0));
+        let text = String::from_utf8(help.stdout).unwrap();
+        for words in ["Listening:", "Access:", "Deadlines", "--allow-client", "[default: 8s]", "[default: 16KiB]"] {
+            assert!(text.contains(words), "{flag}: {words}");
+        }
+    }
+}

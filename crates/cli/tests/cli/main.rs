@@ -1,0 +1,20 @@
+//! The real binary, as its user starts it.
+
+#[cfg(test)]
+mod flags;
+#[cfg(test)]
+mod kit;
+#[cfg(test)]
+mod listening;
+#[cfg(test)]
+mod logs;
+#[cfg(test)]
+mod origin;
+#[cfg(test)]
+mod overflow;
+#[cfg(test)]
+mod rotation;
+#[cfg(test)]
+mod rules;
+#[cfg(test)]
+mod stop;

@@ -1,0 +1,56 @@
+//! A log that is not taken never holds a request up.
+
+use std::io::Read;
+use std::process::Stdio;
+
+use crate::kit::{Proxy, sluicegate};
+use crate::origin::Origin;
+
+/// So many that neither a pipe nor the buffers hold their lines.
+const MANY: usize = 400;
+
+/// A URL of some 4 KB.
+fn long(origin: &Origin) -> String {
+    origin.url(&format!("/{}", "x".repeat(4000)))
+}
+
+fn send_many(proxy: &Proxy, origin: &Origin) {
+    for _ in 0..MANY {
+        assert!(proxy.get(&long(origin)).ends_with("hello"));
+    }
+}
+
+#[test]
+fn a_full_disk() {
+    let (mut proxy, origin) = (Proxy::start(&["--access-log", "/dev/full", "--workers", "1"]), Origin::new());
+    send_many(&proxy, &origin);
+    proxy.wait_for("the access log cannot be written");
+    proxy.stop();
+    assert!(proxy.said().contains("lines were dropped"), "{}", proxy.said());
+    assert_eq!(proxy.said().matches("cannot be written").count(), 1, "{}", proxy.said());
+}
+
+#[test]
+fn a_standard_output_that_nobody_reads() {
+    let flags = ["--port", "0", "--access-log", "-", "--workers", "1"];
+    let mut proxy = Proxy::run(sluicegate(&flags).stdout(Stdio::piped()));
+    let origin = Origin::new();
+    let mut unread = proxy.stdout();
+    send_many(&proxy, &origin);
+    proxy.wait_for("lines were dropped");
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        unread.read_to_string(&mut text).unwrap();
+        text
+    });
+    proxy.stop();
+    let text = reader.join().unwrap();
+    assert!(text.ends_with("\"-\" \"-\"\n"), "the last line is torn");
+    assert!(text.lines().all(|line| line.starts_with("127.0.0.1 ") && line.ends_with("\"-\" \"-\"")));
+    let dropped: usize = proxy
+        .said()
+        .lines()
+        .filter_map(|line| line.split("lines=").nth(1)?.split_whitespace().next()?.parse::<usize>().ok())
+        .sum();
+    assert_eq!(text.lines().count() + dropped, MANY);
+}

@@ -1,0 +1,77 @@
+//! SIGUSR1 while requests run: every line is in one of the files, whole, once.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::kit::{Dir, Proxy, eventually};
+use crate::origin::Origin;
+
+const CLIENTS: usize = 4;
+
+#[test]
+fn no_line_is_lost_or_torn() {
+    let (dir, origin) = (Dir::new(), Origin::new());
+    let log = dir.path("log");
+    let mut proxy = Proxy::start(&["--access-log", &log, "--access-log-format", "json", "--workers", "3"]);
+    let (done, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let rotations = std::thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    let n = sent.fetch_add(1, Relaxed);
+                    let answer = proxy.get(&origin.url(&format!("/{n}")));
+                    assert!(answer.ends_with("hello"), "{answer}");
+                }
+            });
+        }
+        let rotations = 5;
+        for n in 0..rotations {
+            let aim = sent.load(Relaxed) + 50;
+            eventually("requests", || (sent.load(Relaxed) > aim).then_some(()));
+            std::fs::rename(&log, dir.path(&format!("log.{n}"))).unwrap();
+            proxy.signal(Signal::USR1);
+            eventually("a new file", || std::fs::exists(&log).unwrap().then_some(()));
+        }
+        done.store(true, Relaxed);
+        rotations
+    });
+    proxy.stop();
+    let files = (0..rotations).map(|n| format!("log.{n}")).chain(["log".to_owned()]);
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for file in files {
+        let text = dir.read(&file);
+        assert!(text.is_empty() || text.ends_with('\n'));
+        for line in text.lines() {
+            let line: Value = serde_json::from_str(line).expect(line);
+            *seen.entry(line["url"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+    }
+    assert_eq!(seen.len(), sent.load(Relaxed));
+    assert!(seen.values().all(|times| *times == 1));
+}
+
+#[test]
+fn without_a_file_the_signal_does_nothing() {
+    for flags in [&[][..], &["--access-log", "-"]] {
+        let (mut proxy, origin) = (Proxy::start(flags), Origin::new());
+        proxy.signal(Signal::USR1);
+        assert!(proxy.get(&origin.url("/")).ends_with("hello"));
+        proxy.stop();
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_anew_keeps_the_old_one() {
+    let (dir, origin) = (Dir::new(), Origin::new());
+    std::fs::create_dir(dir.path("logs")).unwrap();
+    let mut proxy = Proxy::start(&["--access-log", &dir.path("logs/log")]);
+    std::fs::rename(dir.path("logs"), dir.path("old")).unwrap();
+    proxy.signal(Signal::USR1);
+    proxy.wait_for("cannot be opened anew");
+    proxy.get(&origin.url("/"));
+    proxy.stop();
+    assert_eq!(dir.read("old/log").lines().count(), 1);
+}
