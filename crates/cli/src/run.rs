@@ -4,7 +4,9 @@ mod start;
 mod stop;
 mod worker;
 
+use std::net::TcpListener;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use sluicegate::Proxy;
 use tokio::runtime::Runtime;
@@ -12,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::access_log::AccessLog;
 use crate::config::Config;
-use crate::descriptors::{self, advice};
+use crate::descriptors::{self, Shares, advice};
 use crate::house::House;
 use crate::listen::Listeners;
 use stop::{Signals, supervise};
@@ -44,31 +46,26 @@ enum News {
 /// What keeps it from starting, and what to do about it.
 pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     start::tracing(config.log_level);
+    let shares = shares(&config)?;
+    let runtime = runtime()?;
+    // Before a client can see that we listen, and somebody stop us.
+    let signals = runtime.block_on(async { Signals::new() })?;
     let log = start::access_log(&config)?.map(Arc::new);
-    let proxy = proxy(&config, log.clone())?;
+    let proxy = proxy(&config, &shares, log.clone())?;
     let Listeners { addresses, sockets } = Listeners::bind(&config.listen, config.workers)?;
     for address in &addresses {
         proxy.announce(*address);
     }
-    let workers = sockets.into_iter().enumerate().map(|(n, sockets)| {
-        let proxy = if n == 0 { proxy.clone() } else { proxy.another_worker() };
-        Worker::new(proxy, sockets)
-    });
-    let workers: Vec<Worker> = workers.collect::<anyhow::Result<_>>()?;
-    let runtime = runtime()?;
-    let signals = runtime.block_on(async { Signals::new() })?;
     let (phase, stop) = watch::channel(Phase::Serve);
     let (tell, news) = mpsc::unbounded_channel();
-    let threads: Vec<_> = workers
-        .into_iter()
-        .map(|worker| worker.start(stop.clone(), tell.clone(), config.shutdown_timeout))
-        .collect::<Result<_, _>>()?;
+    let threads =
+        start_workers(&proxy, sockets, |worker| worker.start(stop.clone(), tell.clone(), config.shutdown_timeout))?;
     drop(tell);
     if !config.quiet {
         start::greet(&config, &addresses);
     }
     runtime.block_on(supervise(signals, &phase, news, threads.len(), log.as_deref(), config.quiet));
-    let failed = threads.into_iter().map(std::thread::JoinHandle::join).filter(Result::is_err).count();
+    let failed = threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count();
     if let Some(log) = log {
         log.close();
     }
@@ -76,10 +73,27 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn proxy(config: &Config, log: Option<Arc<AccessLog>>) -> anyhow::Result<Proxy> {
+/// Starts a worker for each list of sockets, once all of them have what they need.
+fn start_workers(
+    proxy: &Proxy,
+    sockets: Vec<Vec<TcpListener>>,
+    start: impl Fn(Worker) -> anyhow::Result<JoinHandle<()>>,
+) -> anyhow::Result<Vec<JoinHandle<()>>> {
+    let workers = sockets.into_iter().enumerate().map(|(n, sockets)| {
+        let proxy = if n == 0 { proxy.clone() } else { proxy.another_worker() };
+        Worker::new(proxy, sockets)
+    });
+    let workers: Vec<_> = workers.collect::<anyhow::Result<_>>()?;
+    workers.into_iter().map(start).collect()
+}
+
+fn shares(config: &Config) -> anyhow::Result<Shares> {
     let addresses = config.listen.iter().map(|listen| listen.addresses().len()).sum();
     let limit = descriptors::raise_limit();
-    let shares = descriptors::share(limit, config.workers, addresses, config.max_connections, config.max_idle_origins)?;
+    descriptors::share(limit, config.workers, addresses, config.max_connections, config.max_idle_origins)
+}
+
+fn proxy(config: &Config, shares: &Shares, log: Option<Arc<AccessLog>>) -> anyhow::Result<Proxy> {
     let mut limits = config.limits.clone();
     limits.max_connections = shares.max_connections;
     limits.max_idle_origins = shares.max_idle_origins;
