@@ -162,7 +162,7 @@ pub(crate) struct Sizes {
 
 /// How long what may take. The defaults are those of [`Limits`].
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Deadlines (a time, or off where the default says so)")]
+#[command(next_help_heading = "Deadlines")]
 pub(crate) struct Deadlines {
     /// From the first byte of a request to the end of its head, or off
     #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().head_timeout))]
@@ -225,9 +225,9 @@ pub(crate) struct Logs {
     #[arg(long)]
     pub(crate) log_query: bool,
 
-    /// What the proxy says about itself on the standard error
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    pub(crate) log_level: LogLevel,
+    /// What the proxy says about itself on the standard error [default: warn; error with --quiet]
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) log_level: Option<LogLevel>,
 
     /// Say nothing on the standard error but errors
     #[arg(short, long)]

@@ -65,7 +65,7 @@ impl Config {
             rules: Arc::new(Rules::new(access.allow_client, access.allow_range)),
             shutdown_timeout: listening.shutdown_timeout.0,
             log_query: logs.log_query,
-            log_level: level(logs.log_level),
+            log_level: level(logs.log_level.unwrap_or(if logs.quiet { LogLevel::Error } else { LogLevel::Warn })),
             quiet: logs.quiet,
             access_log: log_file(logs)?,
         })

@@ -90,7 +90,9 @@ fn start_workers(
 fn shares(config: &Config) -> anyhow::Result<Shares> {
     let addresses = config.listen.iter().map(|listen| listen.addresses().len()).sum();
     let limit = descriptors::raise_limit();
-    descriptors::share(limit, config.workers, addresses, config.max_connections, config.max_idle_origins)
+    let shares = descriptors::share(limit, config.workers, addresses, config.max_connections, config.max_idle_origins)?;
+    tracing::info!(limit, ?shares, "descriptors");
+    Ok(shares)
 }
 
 fn proxy(config: &Config, shares: &Shares, log: Option<Arc<AccessLog>>) -> anyhow::Result<Proxy> {

@@ -65,6 +65,18 @@ fn localhost_is_one_port_in_both_families() {
 }
 
 #[test]
+fn both_families_of_all_addresses_are_two_listeners() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return;
+    }
+    let port = TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port();
+    let (v4, v6) = (format!("0.0.0.0:{port}"), format!("[::]:{port}"));
+    let flags = ["--listen", &v6, "--listen", &v4, "--allow-client", "127.0.0.1", "--workers", "2"];
+    let proxy = Proxy::run(sluicegate(&flags).stdout(Stdio::null()));
+    assert_eq!(proxy.addresses().len(), 2);
+}
+
+#[test]
 fn several_addresses_and_workers_all_serve() {
     let origin = Origin::new();
     let flags = ["--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0", "--workers", "4"];
