@@ -111,6 +111,16 @@ pub(crate) const NOT_ALLOWED: &[u8] = b"HTTP/1.1 403 Forbidden\r\n\
     \r\n\
     403 Forbidden: your address may not use this proxy; its --allow-client excludes it.\n";
 
+/// The 503 for a request that there is no memory for, whole: it takes none.
+pub(crate) const NO_MEMORY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    Content-Type: text/plain\r\n\
+    Content-Length: 87\r\n\
+    Retry-After: 1\r\n\
+    Proxy-Status: sluicegate; error=connection_limit_reached\r\n\
+    Connection: close\r\n\
+    \r\n\
+    503 Service Unavailable: all of the proxy's --memory-total is in use; try again later.\n";
+
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",

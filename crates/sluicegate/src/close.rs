@@ -4,20 +4,21 @@
 //! read yet (RFC 9112 §9.6); so its bytes are read and dropped for a while, limited in time and
 //! in number. The reference's `_abortingCall` is the last step.
 
-use crate::flow::Flow;
+use crate::flow::{Flow, Phase};
 use crate::limits::Limits;
 use crate::pipe::Pipe;
 use crate::transport::{self, Transport, Watch};
 
 /// Ends the connection well: whatever has been written arrives, unless the client does not take it.
 pub(crate) async fn gracefully<C: Transport>(client: &C, request: &mut Pipe<'_>, limits: &Limits, flow: &Flow) {
+    flow.enter(Phase::Closing);
     request.clear();
     if transport::shutdown(client).await.is_err() {
         return; // it is gone already
     }
     flow.allow(Some(limits.linger_timeout));
     let lingered = tokio::select! { biased;
-        over = drain(client, request, limits.linger_bytes) => over,
+        over = drain(client, request, limits.linger_bytes, flow) => over,
         _ = flow.alarm() => Lingered::StillOpen,
     };
     request.clear();
@@ -34,6 +35,19 @@ pub(crate) async fn gracefully<C: Transport>(client: &C, request: &mut Pipe<'_>,
     }
 }
 
+/// Ends a connection of which nothing has been read, and for which there is no buffer: what it sent
+/// stays with the kernel until it has closed, or has had its time to read the answer.
+pub(crate) async fn unread<C: Transport>(client: &C, limits: &Limits, flow: &Flow) {
+    flow.enter(Phase::Closing);
+    if transport::shutdown(client).await.is_ok() {
+        flow.allow(Some(limits.linger_timeout));
+        tokio::select! { biased;
+            _ = client.hangup(Watch::Fin) => {}
+            _ = flow.alarm() => {}
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Lingered {
     /// The client has closed too.
@@ -44,10 +58,10 @@ enum Lingered {
     StillOpen,
 }
 
-async fn drain<C: Transport>(client: &C, request: &mut Pipe<'_>, most: u64) -> Lingered {
+async fn drain<C: Transport>(client: &C, request: &mut Pipe<'_>, most: u64, flow: &Flow) -> Lingered {
     let mut dropped = 0_u64;
     while dropped <= most {
-        match transport::fill(request, client).await {
+        match transport::fill(request, client, flow.upward()).await {
             Ok(0) | Err(_) => return Lingered::Ended,
             Ok(n) => {
                 dropped = dropped.saturating_add(n as u64);

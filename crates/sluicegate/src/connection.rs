@@ -5,12 +5,13 @@ mod serve;
 mod story;
 
 use sluicegate_http1::{HeadLimits, Malformed, Received, RequestHead, ResponseHead};
+use tokio::sync::SemaphorePermit;
 
 use crate::close;
-use crate::flow::{Alarm, Flow};
+use crate::flow::{Alarm, Flow, Phase};
 use crate::pipe::Pipe;
 use crate::record::{Client, Fault};
-use crate::transport::{self, Transport};
+use crate::transport::{self, Transport, Watch};
 use crate::worker::Worker;
 
 /// A connection that has been quiet for this long gives up its working state and keeps only its
@@ -31,6 +32,8 @@ pub(crate) struct Busy<'w> {
     response: Pipe<'w>,
     head: RequestHead,
     response_head: ResponseHead,
+    /// Its share of `Limits::memory_total`, while it may hold anything.
+    memory: Option<SemaphorePermit<'w>>,
 }
 
 /// What follows an exchange.
@@ -48,7 +51,7 @@ pub(crate) enum Next {
 
 /// Serves one client until its connection ends. Cancel-safe: dropping it drops the sockets.
 pub(crate) async fn connection<C: Transport>(worker: &Worker, client: C, who: Client) {
-    let flow = worker.flows.enter();
+    let flow = worker.flows.enter(who.address);
     let cx = Cx { worker, client: &client, who: &who, flow: &flow };
     loop {
         flow.allow(worker.limits().idle_timeout);
@@ -76,14 +79,19 @@ async fn busy<C: Transport>(cx: &Cx<'_, C>) -> Next {
         response: Pipe::new(&cx.worker.origin_buffers),
         head: RequestHead::new(),
         response_head: ResponseHead::new(),
+        memory: None,
     };
     loop {
         busy.head.clear();
         let next = match read_head(cx, &mut busy).await {
-            Asks::Request => serve::serve(cx, &mut busy).await,
+            Asks::Request => {
+                cx.flow.count_request();
+                serve::serve(cx, &mut busy).await
+            }
             Asks::Nonsense(rule) => serve::refuse(cx, &mut busy, Fault::Request(rule)).await,
             Asks::TooSlowly => serve::refuse(cx, &mut busy, Fault::RequestTimeout).await,
             Asks::Nothing => return Next::Idle,
+            Asks::NoMemory => return serve::no_memory(cx, &busy.head).await,
             Asks::Gone => return Next::Close,
             Asks::Stopped => return Next::Abort,
         };
@@ -109,53 +117,103 @@ enum Asks {
     TooSlowly,
     /// Not a byte, for a while.
     Nothing,
+    /// Something, but there is no memory for it.
+    NoMemory,
     /// The client has ended, or was idle for too long, or the proxy is stopping.
     Gone,
     /// The proxy has stopped.
     Stopped,
 }
 
-async fn read_head<C: Transport>(cx: &Cx<'_, C>, busy: &mut Busy<'_>) -> Asks {
+async fn read_head<'w, C: Transport>(cx: &Cx<'w, C>, busy: &mut Busy<'w>) -> Asks {
     let limits = cx.worker.limits();
-    let mut begun = !busy.request.raw().is_empty();
-    cx.flow.allow(if begun {
-        limits.head_timeout
-    } else if C::KNOWS_READABLE {
-        Some(GRACE)
-    } else {
-        limits.idle_timeout
-    });
+    if busy.request.raw().is_empty()
+        && let Err(instead) = first_bytes(cx, busy).await
+    {
+        return instead;
+    }
+    // From its first byte on, a head has a deadline that no byte extends.
+    cx.flow.enter(Phase::Head);
+    cx.flow.allow(limits.head_timeout);
     loop {
         match receive(&mut busy.head, &mut busy.request, &limits.head) {
             Ok(true) => return Asks::Request,
             Ok(false) => {}
             Err(rule) => return Asks::Nonsense(rule),
         }
-        let alarm = tokio::select! { biased;
-            read = transport::fill(&mut busy.request, cx.client) => match read {
+        tokio::select! { biased;
+            read = transport::fill(&mut busy.request, cx.client, cx.flow.upward()) => match read {
                 Ok(0) | Err(_) => return Asks::Gone,
-                Ok(_) => {
-                    // From its first byte on, a head has a deadline that no byte extends.
-                    if !begun {
-                        cx.flow.allow(limits.head_timeout);
-                    }
-                    begun = true;
-                    continue;
-                }
+                Ok(_) => {}
             },
-            alarm = cx.flow.idle_alarm(), if !begun => alarm,
-            alarm = cx.flow.alarm(), if begun => alarm,
-        };
-        return match (alarm, begun) {
-            // Nothing but empty lines is no request that could be answered (RFC 9112 §2.2).
-            (Alarm::Deadline, true) if busy.head.is_empty() => Asks::Gone,
-            (Alarm::Deadline, true) => Asks::TooSlowly,
-            (Alarm::Deadline, false) if C::KNOWS_READABLE => Asks::Nothing,
-            (Alarm::Deadline, false) => Asks::Gone,
-            (Alarm::Drain, _) => Asks::Gone,
-            (Alarm::Abort, _) => Asks::Stopped,
-        };
+            alarm = cx.flow.alarm() => return match alarm {
+                // Nothing but empty lines is no request that could be answered (RFC 9112 §2.2).
+                Alarm::Deadline if busy.head.is_empty() => Asks::Gone,
+                Alarm::Deadline => Asks::TooSlowly,
+                Alarm::Drain | Alarm::Abort => Asks::Stopped,
+            },
+        }
     }
+}
+
+/// Waits, holding nothing, for the first bytes of a request; takes them once there is memory.
+async fn first_bytes<'w, C: Transport>(cx: &Cx<'w, C>, busy: &mut Busy<'w>) -> Result<(), Asks> {
+    let patience = if C::KNOWS_READABLE { Some(GRACE) } else { cx.worker.limits().idle_timeout };
+    busy.memory = None;
+    loop {
+        cx.flow.enter(Phase::Idle);
+        cx.flow.allow(patience);
+        let lane = cx.flow.upward();
+        tokio::select! { biased;
+            readable = transport::readable(cx.client) => readable.map_err(|_| Asks::Gone)?,
+            alarm = cx.flow.idle_alarm() => return Err(quiet::<C>(alarm)),
+        }
+        admit(cx, busy).await?;
+        let read = if C::KNOWS_READABLE {
+            transport::try_fill(&mut busy.request, cx.client, lane).await
+        } else {
+            // It cannot be known without a buffer: so one is held meanwhile.
+            tokio::select! { biased;
+                read = transport::fill(&mut busy.request, cx.client, lane) => read.map(Some),
+                alarm = cx.flow.idle_alarm() => return Err(quiet::<C>(alarm)),
+            }
+        };
+        match read {
+            Ok(Some(0)) | Err(_) => return Err(Asks::Gone),
+            Ok(Some(_)) => return Ok(()),
+            // "Readable" was a hint.
+            Ok(None) => busy.memory = None,
+        }
+    }
+}
+
+fn quiet<C: Transport>(alarm: Alarm) -> Asks {
+    match alarm {
+        Alarm::Deadline if C::KNOWS_READABLE => Asks::Nothing,
+        Alarm::Deadline | Alarm::Drain => Asks::Gone,
+        Alarm::Abort => Asks::Stopped,
+    }
+}
+
+/// Reserves the connection's whole bound at once, for as long as it holds anything; it never
+/// waits for more while it holds some, so no two can wait for each other.
+async fn admit<'w, C: Transport>(cx: &Cx<'w, C>, busy: &mut Busy<'w>) -> Result<(), Asks> {
+    let Some(memory) = &cx.worker.shared.memory else { return Ok(()) };
+    if let Ok(permit) = memory.try_acquire() {
+        busy.memory = Some(permit);
+        return Ok(());
+    }
+    cx.flow.enter(Phase::Admitting);
+    cx.flow.allow(Some(cx.worker.limits().memory_wait));
+    tokio::select! { biased;
+        permit = memory.acquire() => busy.memory = permit.ok(),
+        _ = cx.client.hangup(Watch::Fin) => return Err(Asks::Gone),
+        alarm = cx.flow.alarm() => return Err(match alarm {
+            Alarm::Deadline => Asks::NoMemory,
+            Alarm::Drain | Alarm::Abort => Asks::Stopped,
+        }),
+    }
+    Ok(())
 }
 
 /// Moves received bytes into the head's slot. True when the head is complete.

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use sluicegate_http1::chunked::ChunkLimits;
 use sluicegate_http1::{Framing, Malformed, Name, Received, ResponseHead, Version, framing};
 
-use crate::flow::{Alarm, Flow};
+use crate::flow::{Alarm, BodySource, Flow, Phase};
 use crate::forward::{self, ResponseRoute};
 use crate::limits::{HalfClose, Limits};
 use crate::pipe::{Encoding, Pipe};
@@ -102,6 +102,7 @@ impl<C: Transport, O: Transport> Exchange<'_, '_, C, O> {
         let Exchange { client, origin, request, response, head, asked, limits, flow, via, told } = self;
         let progress = &Progress::default();
         flow.allow(limits.body_timeout);
+        flow.enter(Phase::Waiting);
         let answer =
             Answer { client, origin, response: &mut *response, head, asked, limits, flow, via, told, progress };
         let upload = upload(client, origin, &mut *request, limits, flow, progress);
@@ -128,7 +129,7 @@ pub(crate) async fn attend<C: Transport, T>(
 ) -> Result<T, Stop> {
     tokio::select! { biased;
         done = work => Ok(done),
-        stop = eager_read(client, request, limits) => Err(stop),
+        stop = eager_read(client, request, limits, flow) => Err(stop),
         how = client.hangup(watch(limits)) => Err(Stop::Gone(how)),
         alarm = flow.alarm() => Err(match alarm {
             Alarm::Abort | Alarm::Drain => Stop::Aborted,
@@ -170,7 +171,7 @@ async fn upload<C: Transport, O: Transport>(
     flow: &Flow,
     progress: &Progress,
 ) -> Stop {
-    match transport::pump(request, client, origin, flow).await {
+    match transport::pump(request, client, origin, flow.upward()).await {
         Ok(()) => {
             progress.sent.store(true, Relaxed);
             if !progress.heard.load(Relaxed) {
@@ -182,12 +183,12 @@ async fn upload<C: Transport, O: Transport>(
         Err(End::Malformed(rule)) => return Stop::Request(rule),
         Err(End::Sink) => {}
     }
-    eager_read(client, request, limits).await
+    eager_read(client, request, limits, flow).await
 }
 
 /// Reads the client up to its buffer, and no further; ends when the client has.
-async fn eager_read<C: Transport>(client: &C, request: &mut Pipe<'_>, limits: &Limits) -> Stop {
-    match transport::attended_fill(request, client).await {
+async fn eager_read<C: Transport>(client: &C, request: &mut Pipe<'_>, limits: &Limits, flow: &Flow) -> Stop {
+    match transport::attended_fill(request, client, flow.upward()).await {
         Ok(()) if limits.half_close == HalfClose::Allow => pending().await,
         Ok(()) => Stop::Gone(Hangup::Fin),
         Err(_) => Stop::Gone(Hangup::Reset),
@@ -233,7 +234,7 @@ impl<C: Transport, O: Transport> Answer<'_, '_, C, O> {
                 }
                 Received::Partial => self.response.drop_raw(raw.len()),
             }
-            match transport::fill(self.response, self.origin).await {
+            match transport::fill(self.response, self.origin, self.flow.downward()).await {
                 Ok(0) | Err(_) => return Err(Fault::OriginClosed),
                 Ok(_) => {}
             }
@@ -267,6 +268,8 @@ impl<C: Transport, O: Transport> Answer<'_, '_, C, O> {
         let malformed = |rule| Stop::Origin(Fault::Response(rule));
         let framing = framing::response(self.head, self.asked.method).map_err(malformed)?;
         let length = self.length(framing).map_err(malformed)?;
+        self.flow.enter(Phase::Responding);
+        self.flow.fed_by(if framing == Framing::Empty { BodySource::None } else { BodySource::Origin });
         let encoding = match (framing, self.asked.version) {
             (Framing::Chunked, Version::Http11) => Encoding::Chunked,
             _ => Encoding::Identity,
@@ -280,12 +283,13 @@ impl<C: Transport, O: Transport> Answer<'_, '_, C, O> {
         self.told.status = self.head.status();
         self.stage(framing, encoding, length, !client_persists);
         let limits = ChunkLimits {
-            trailer_bytes: self.limits.response_head.bytes,
+            // They are held twice, decoded and staged: together no more than a head.
+            trailer_bytes: self.limits.response_head.bytes / 2,
             trailer_fields: self.limits.response_head.fields,
             ..ChunkLimits::default()
         };
         self.response.begin(framing, encoding, limits);
-        transport::pump(self.response, self.origin, self.client, self.flow).await.map_err(response_end)?;
+        transport::pump(self.response, self.origin, self.client, self.flow.downward()).await.map_err(response_end)?;
         let untouched = self.response.raw().is_empty();
         let origin_persists = sent && untouched && framing != Framing::UntilClose && self.head.persists();
         Ok(Answered::Whole { client_persists, origin_persists })
@@ -311,7 +315,7 @@ impl<C: Transport, O: Transport> Answer<'_, '_, C, O> {
     }
 
     async fn flush(&mut self) -> Result<(), Stop> {
-        transport::flush(self.response, self.client).await.map_err(|_| Stop::Gone(Hangup::Reset))
+        transport::flush(self.response, self.client, self.flow.downward()).await.map_err(|_| Stop::Gone(Hangup::Reset))
     }
 }
 

@@ -1,19 +1,33 @@
-//! Time, for connections: each has one deadline, kept as a number that moving bytes only stores
-//! to. One sweep per worker compares them all with the clock ten times a second and wakes those
-//! that have run out; so no connection holds a timer, none is re-armed per read, and a test turns
-//! the clock by hand.
+//! The flow state of a connection: what it is doing, which of its four directions is held back, by
+//! whom, since when; and its deadline. All of it is numbers that moving bytes only store to, and
+//! that anyone may read ([`ConnectionState`]).
+//!
+//! No connection has a timer. One sweep per worker compares all deadlines with the clock ten times
+//! a second and wakes those that have run out (docs/adr/0002); so none is re-armed per read, and a
+//! test turns the clock by hand.
+
+mod clock;
+mod registry;
+mod state;
+mod way;
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
-use slab::Slab;
 
-/// How often deadlines are looked at; they are late by at most this, and never early.
-pub(crate) const TICK: Duration = Duration::from_millis(100);
+use clock::Clock;
+pub(crate) use clock::TICK;
+#[cfg(test)]
+pub(crate) use registry::Entered;
+pub(crate) use registry::Flows;
+pub use state::{BodySource, ConnectionState, DirectionState, PausedBy, Phase};
+pub(crate) use way::Lane;
+use way::Way;
 
 const NEVER: u64 = u64::MAX;
 
@@ -28,18 +42,64 @@ pub(crate) enum Alarm {
     Abort,
 }
 
-/// The time state of one connection.
+/// One connection's state. At most 184 bytes, for 50,000 of them (a test counts).
 #[derive(Debug)]
 pub(crate) struct Flow {
     clock: Arc<Clock>,
+    client: SocketAddr,
     /// Milliseconds of the clock.
     deadline: AtomicU64,
     /// What [`Flow::touch`] extends the deadline by, in milliseconds.
     period: AtomicU64,
     waker: AtomicWaker,
+    requests: AtomicU32,
+    phase: AtomicU8,
+    source: AtomicU8,
+    up: Way,
+    down: Way,
 }
 
 impl Flow {
+    fn new(clock: Arc<Clock>, client: SocketAddr) -> Self {
+        Self {
+            up: Way::default(),
+            down: Way::default(),
+            clock,
+            client,
+            deadline: AtomicU64::new(NEVER),
+            period: AtomicU64::new(NEVER),
+            waker: AtomicWaker::new(),
+            requests: AtomicU32::new(0),
+            phase: AtomicU8::new(Phase::Idle as u8),
+            source: AtomicU8::new(BodySource::None as u8),
+        }
+    }
+
+    /// From the client to the origin.
+    pub(crate) fn upward(&self) -> Lane<'_> {
+        Lane { flow: self, way: &self.up }
+    }
+
+    /// From the origin to the client.
+    pub(crate) fn downward(&self) -> Lane<'_> {
+        Lane { flow: self, way: &self.down }
+    }
+
+    /// What it is doing from now on.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    /// Who makes the response's body from now on.
+    pub(crate) fn fed_by(&self, source: BodySource) {
+        self.source.store(source as u8, Relaxed);
+    }
+
+    /// One more request has been received.
+    pub(crate) fn count_request(&self) {
+        self.requests.store(self.requests.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
     /// From now on, `period` without [`Flow::touch`] is too long. `None`: for ever.
     pub(crate) fn allow(&self, period: Option<Duration>) {
         let millis = period.map_or(NEVER, |p| u64::try_from(p.saturating_add(TICK).as_millis()).unwrap_or(NEVER));
@@ -49,8 +109,7 @@ impl Flow {
 
     /// Something moved.
     pub(crate) fn touch(&self) {
-        let now = self.clock.now.load(Relaxed);
-        self.deadline.store(now.saturating_add(self.period.load(Relaxed)), Relaxed);
+        self.deadline.store(self.clock.millis().saturating_add(self.period.load(Relaxed)), Relaxed);
     }
 
     /// Resolves when the deadline passes or the proxy is aborted. A stopping proxy lets it run.
@@ -65,7 +124,7 @@ impl Flow {
 
     /// Whether no further request is to be begun.
     pub(crate) fn is_draining(&self) -> bool {
-        self.clock.stop.load(Relaxed) >= DRAIN
+        self.clock.is_draining()
     }
 
     async fn wait(&self, wanted: impl Fn(Alarm) -> bool) -> Alarm {
@@ -80,165 +139,16 @@ impl Flow {
     }
 
     fn ringing(&self) -> Option<Alarm> {
-        if self.clock.stop.load(Relaxed) == ABORT {
+        if self.clock.is_aborted() {
             return Some(Alarm::Abort);
         }
         // A deadline goes before a drain, because the drain does not count for what runs.
-        if self.deadline.load(Relaxed) <= self.clock.now.load(Relaxed) {
+        if self.deadline.load(Relaxed) <= self.clock.millis() {
             return Some(Alarm::Deadline);
         }
         self.is_draining().then_some(Alarm::Drain)
     }
 }
 
-const RUN: u8 = 0;
-const DRAIN: u8 = 1;
-const ABORT: u8 = 2;
-
-#[derive(Debug)]
-struct Clock {
-    /// Milliseconds since the worker began, as of the last sweep.
-    now: AtomicU64,
-    stop: AtomicU8,
-}
-
-/// The live connections of one worker.
-#[derive(Debug)]
-pub(crate) struct Flows {
-    clock: Arc<Clock>,
-    live: Mutex<Slab<Arc<Flow>>>,
-    empty: tokio::sync::Notify,
-}
-
-impl Flows {
-    pub(crate) fn new() -> Self {
-        let clock = Clock { now: AtomicU64::new(0), stop: AtomicU8::new(RUN) };
-        Self { clock: Arc::new(clock), live: Mutex::default(), empty: tokio::sync::Notify::new() }
-    }
-
-    /// Registers a connection until the guard is dropped.
-    pub(crate) fn enter(self: &Arc<Self>) -> Entered {
-        let flow = Arc::new(Flow {
-            clock: Arc::clone(&self.clock),
-            deadline: AtomicU64::new(NEVER),
-            period: AtomicU64::new(NEVER),
-            waker: AtomicWaker::new(),
-        });
-        let key = self.live.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(&flow));
-        Entered { flows: Arc::clone(self), key, flow }
-    }
-
-    /// The clock, as of the last sweep.
-    pub(crate) fn now(&self) -> Duration {
-        Duration::from_millis(self.clock.now.load(Relaxed))
-    }
-
-    /// Live connections.
-    pub(crate) fn count(&self) -> usize {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
-    /// Sets the clock and wakes whoever's deadline has passed.
-    pub(crate) fn sweep(&self, now: Duration) {
-        self.clock.now.store(u64::try_from(now.as_millis()).unwrap_or(NEVER), Relaxed);
-        self.wake_if(|flow| flow.ringing().is_some());
-    }
-
-    /// Ends what is idle and lets the rest finish.
-    pub(crate) fn drain(&self) {
-        self.clock.stop.fetch_max(DRAIN, Relaxed);
-        self.wake_if(|_| true);
-    }
-
-    /// Ends everything at once; how many connections that were.
-    pub(crate) fn abort(&self) -> usize {
-        self.clock.stop.store(ABORT, Relaxed);
-        self.wake_if(|_| true);
-        self.count()
-    }
-
-    /// Resolves when no connection is left.
-    pub(crate) async fn emptied(&self) {
-        loop {
-            let emptied = self.empty.notified();
-            if self.count() == 0 {
-                return;
-            }
-            emptied.await;
-        }
-    }
-
-    fn wake_if(&self, condition: impl Fn(&Flow) -> bool) {
-        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        for (_, flow) in live.iter().filter(|(_, flow)| condition(flow)) {
-            flow.waker.wake();
-        }
-    }
-}
-
-/// A connection's place in the registry.
-#[derive(Debug)]
-pub(crate) struct Entered {
-    flows: Arc<Flows>,
-    key: usize,
-    flow: Arc<Flow>,
-}
-
-impl std::ops::Deref for Entered {
-    type Target = Flow;
-
-    fn deref(&self) -> &Flow {
-        &self.flow
-    }
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        let mut live = self.flows.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.try_remove(self.key);
-        if live.is_empty() {
-            self.flows.empty.notify_waiters();
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::pin::pin;
-    use std::task::Context;
-
-    use super::*;
-
-    fn polled(future: impl Future<Output = Alarm>) -> Poll<Alarm> {
-        pin!(future).poll(&mut Context::from_waker(std::task::Waker::noop()))
-    }
-
-    #[test]
-    fn touching_extends_and_the_sweep_decides() {
-        let flows = Arc::new(Flows::new());
-        let flow = flows.enter();
-        flow.allow(Some(Duration::from_secs(1)));
-        flows.sweep(Duration::from_millis(1000));
-        assert_eq!(polled(flow.alarm()), Poll::Pending, "never early");
-        flow.touch();
-        flows.sweep(Duration::from_millis(2000));
-        assert_eq!(polled(flow.alarm()), Poll::Pending);
-        flows.sweep(Duration::from_millis(2100));
-        assert_eq!(polled(flow.alarm()), Poll::Ready(Alarm::Deadline));
-        flow.allow(None);
-        assert_eq!(polled(flow.alarm()), Poll::Pending);
-    }
-
-    #[test]
-    fn a_stop_ends_the_idle_first() {
-        let flows = Arc::new(Flows::new());
-        let flow = flows.enter();
-        flows.drain();
-        assert_eq!(polled(flow.idle_alarm()), Poll::Ready(Alarm::Drain));
-        assert_eq!(polled(flow.alarm()), Poll::Pending);
-        assert_eq!(flows.abort(), 1);
-        assert_eq!(polled(flow.alarm()), Poll::Ready(Alarm::Abort));
-        drop(flow);
-        assert_eq!(flows.count(), 0);
-    }
-}
+mod tests;

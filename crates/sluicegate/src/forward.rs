@@ -3,6 +3,7 @@
 
 use sluicegate_http1::{Framing, Name, RequestHead, ResponseHead, Target, Version};
 
+use crate::limits::ADDED_TO_HEADS;
 use crate::pipe::Encoding;
 
 /// How many more hops a TRACE or OPTIONS may make (RFC 9110 §7.6.2).
@@ -71,6 +72,7 @@ pub(crate) fn write_request(head: &RequestHead, route: &RequestRoute<'_>, out: &
     let Target::Absolute { authority, .. } = route.target else {
         return; // only absolute-form is forwarded as a request
     };
+    out.reserve_exact(head.bytes().len().saturating_add(ADDED_TO_HEADS));
     push(out, &[head.method(), b" "]);
     route.target.write_origin_form(head.method(), out);
     push(out, &[b" HTTP/1.1\r\n"]);
@@ -140,6 +142,7 @@ pub(crate) struct ResponseRoute<'a> {
 
 /// Writes the head that the client gets; for an interim response too.
 pub(crate) fn write_response(head: &ResponseHead, route: &ResponseRoute<'_>, out: &mut Vec<u8>) {
+    out.reserve_exact(head.bytes().len().saturating_add(ADDED_TO_HEADS));
     let status = head.status();
     let (interim, switching) = (status < 200, status == 101);
     push(out, &[b"HTTP/1.1 ", Decimal::new(u64::from(status)).as_bytes(), b" ", head.reason(), b"\r\n"]);

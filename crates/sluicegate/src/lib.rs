@@ -22,7 +22,7 @@
 
 pub mod limits;
 
-mod flow;
+pub mod flow;
 
 mod buffer;
 mod pipe;
@@ -50,7 +50,8 @@ mod connection;
 
 pub mod proxy;
 
-pub use limits::{HalfClose, LimitError, Limits};
+pub use flow::ConnectionState;
+pub use limits::{Bound, HalfClose, LimitError, Limits};
 pub use policy::Policy;
 pub use proxy::{Builder, Proxy};
 pub use record::{Client, Ended, Fault, Record};

@@ -28,6 +28,16 @@ pub struct Limits {
     pub head: HeadLimits,
     /// A response's status line and fields. Default 16,384 bytes, 500 fields.
     pub response_head: HeadLimits,
+    /// Bytes for all connections at once, over all workers: each that is not idle reserves its
+    /// whole bound, and waits for it. Default `None`: `max_connections` times the bound.
+    pub memory_total: Option<usize>,
+    /// How long a request waits for `memory_total` before it is answered with 503. Default 1 s.
+    pub memory_wait: Duration,
+    /// Bytes that the kernel takes for a peer beyond what is on its way (`TCP_NOTSENT_LOWAT`); Linux
+    /// only. Default 128 KiB (docs/memory.md).
+    pub unsent: Option<u32>,
+    /// Sizes of the kernel's buffers.
+    pub sockets: SocketBuffers,
     /// Client connections at once, over all listeners; more wait in the kernel's queue.
     pub max_connections: usize,
     /// Idle connections kept per worker, over all origins. Default 512.
@@ -59,6 +69,46 @@ pub struct Limits {
     pub abort_timeout: Option<Duration>,
 }
 
+/// `SO_SNDBUF` and `SO_RCVBUF` in bytes (Linux doubles them); `None`, the default, leaves them to the kernel, which
+/// grows them with the connection's speed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SocketBuffers {
+    /// To clients.
+    pub client_send: Option<usize>,
+    /// From clients.
+    pub client_receive: Option<usize>,
+    /// To origins.
+    pub origin_send: Option<usize>,
+    /// From origins.
+    pub origin_receive: Option<usize>,
+}
+
+/// What one connection holds at most, in bytes, and its parts. The promise of this proxy: taken
+/// minus given minus dropped never exceeds it, whatever client and origin do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Bound {
+    /// Taken from the client, and pipelined behind.
+    pub client_buffer: usize,
+    /// Taken from the origin.
+    pub origin_buffer: usize,
+    /// The request's head as it came, and as it leaves (or its trailers).
+    pub request_heads: usize,
+    /// The same of the response.
+    pub response_heads: usize,
+    /// Where the fields of both heads stand: 28 bytes each.
+    pub fields: usize,
+}
+
+impl Bound {
+    /// The sum.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        let parts = [self.client_buffer, self.origin_buffer, self.request_heads, self.response_heads, self.fields];
+        parts.into_iter().fold(0, usize::saturating_add)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         const fn s(seconds: u64) -> Option<Duration> {
@@ -69,6 +119,10 @@ impl Default for Limits {
             origin_buffer: 16 * 1024,
             head: HeadLimits::default(),
             response_head: HeadLimits::default(),
+            memory_total: None,
+            memory_wait: Duration::from_secs(1),
+            unsent: Some(128 * 1024),
+            sockets: SocketBuffers::default(),
             max_connections: 10_000,
             max_idle_origins: 512,
             half_close: HalfClose::default(),
@@ -99,10 +153,45 @@ pub struct LimitError {
     pub rule: &'static str,
 }
 
+/// What we add to a head at most: a Host of 253 bytes, Via, Date and the fields of this connection.
+pub(crate) const ADDED_TO_HEADS: usize = 512;
+
 /// No buffer may be larger: offsets and the kernel's own limits stay far away.
 pub const MAX_BUFFER: usize = 64 << 20;
 
+/// What is asked of the kernel for one kind of socket.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tuning {
+    pub(crate) unsent: Option<u32>,
+    pub(crate) send: Option<usize>,
+    pub(crate) receive: Option<usize>,
+}
+
 impl Limits {
+    pub(crate) fn to_clients(&self) -> Tuning {
+        let SocketBuffers { client_send: send, client_receive: receive, .. } = self.sockets;
+        Tuning { unsent: self.unsent, send, receive }
+    }
+
+    pub(crate) fn to_origins(&self) -> Tuning {
+        let SocketBuffers { origin_send: send, origin_receive: receive, .. } = self.sockets;
+        Tuning { unsent: self.unsent, send, receive }
+    }
+
+    /// What one connection holds at most.
+    #[must_use]
+    pub fn bound(&self) -> Bound {
+        // As it came, as it leaves, and what is added on the way.
+        let twice = |bytes: usize| bytes.saturating_mul(2).saturating_add(ADDED_TO_HEADS);
+        Bound {
+            client_buffer: self.client_buffer,
+            origin_buffer: self.origin_buffer,
+            request_heads: twice(self.head.bytes),
+            response_heads: twice(self.response_head.bytes),
+            fields: self.head.fields.saturating_add(self.response_head.fields).saturating_mul(28),
+        }
+    }
+
     /// Refuses what could not work.
     ///
     /// # Errors
@@ -121,6 +210,10 @@ impl Limits {
             if !(low..=high).contains(&value) {
                 return Err(LimitError { name, value: value.to_string(), rule });
             }
+        }
+        if let Some(total) = self.memory_total.filter(|total| *total < self.bound().total()) {
+            let rule = "at least what one connection may hold (--explain-memory says how much)";
+            return Err(LimitError { name: "memory-total", value: total.to_string(), rule });
         }
         let deadlines = [
             ("head-timeout", self.head_timeout),

@@ -13,6 +13,7 @@ pub(crate) use dial::Gate;
 pub(crate) use resolve::Resolver;
 pub(crate) use reuse::Idle;
 
+use crate::limits::Limits;
 use crate::record::Fault;
 use crate::transport::Tcp;
 
@@ -26,16 +27,16 @@ pub(crate) struct Reached {
 }
 
 /// Looks `host` up, if it is a name, and connects to the first of its addresses that answers
-/// (RFC 8305), within `timeout` in all. Cancel-safe: dropping it closes what it had begun.
+/// (RFC 8305), within `connect_timeout` in all. Cancel-safe: dropping it closes what it had begun.
 pub(crate) async fn reach(
     host: Host<'_>,
     port: u16,
     resolver: &Resolver,
     gate: &impl Gate,
-    timeout: Option<Duration>,
+    limits: &Limits,
 ) -> Result<Reached, Fault> {
     let begin = Instant::now();
-    let deadline = timeout.and_then(|t| tokio::time::Instant::from_std(begin).checked_add(t));
+    let deadline = limits.connect_timeout.and_then(|t| tokio::time::Instant::from_std(begin).checked_add(t));
     let shown = shown(host, port);
     let (first, later) = match host {
         Host::V4(ip) => (vec![IpAddr::V4(ip)], None),
@@ -48,7 +49,7 @@ pub(crate) async fn reach(
     };
     let looked_up = matches!(host, Host::Name(_)).then(|| begin.elapsed());
     let dialled = Instant::now();
-    let racing = dial::race(first, later, port, gate, &shown);
+    let racing = dial::race(first, later, port, gate, limits.to_origins(), &shown);
     let (tcp, address) = within(deadline, racing).await.unwrap_or_else(|| Err(Fault::ConnectTimeout(shown.clone())))?;
     Ok(Reached { tcp, address, lookup: looked_up, connect: Some(dialled.elapsed()) })
 }

@@ -121,6 +121,11 @@ impl<'p> Pipe<'p> {
         self.buffer.drop_raw(n);
     }
 
+    /// Bytes held in the buffer.
+    pub(crate) fn held(&self) -> usize {
+        self.buffer.held()
+    }
+
     /// Gives the buffer's memory back if it is empty.
     pub(crate) fn release(&mut self) {
         self.buffer.release();
@@ -231,7 +236,10 @@ impl<'p> Pipe<'p> {
 
     /// The last chunk with those trailers that may travel (RFC 9110 §6.5.1).
     fn stage_end(&mut self) {
-        self.stage();
+        let trailers =
+            self.body.trailers().map(|field| field.name.len().saturating_add(field.value.len()).saturating_add(4));
+        let size = trailers.fold(5_usize, usize::saturating_add);
+        self.stage().reserve_exact(size);
         self.staging.extend_from_slice(b"0\r\n");
         for field in self.body.trailers() {
             if fields::is_forwardable_trailer(field.name) {

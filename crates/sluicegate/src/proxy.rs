@@ -9,7 +9,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::answer;
 use crate::connection::connection;
-use crate::flow::TICK;
+use crate::flow::{ConnectionState, TICK};
 use crate::limits::{LimitError, Limits};
 use crate::policy::{AllowAll, Policy};
 use crate::record::Client;
@@ -91,6 +91,7 @@ impl Proxy {
     /// An error of accept (no descriptors left) is logged once a second at most, and waited out.
     pub async fn serve(&self, listener: Listener, stop: impl Future<Output = ()>) {
         self.announce(listener.local_addr());
+        listener.tune(self.worker.limits().to_clients());
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut troubles = Troubles::default();
@@ -139,10 +140,16 @@ impl Proxy {
         aborted
     }
 
-    /// Live client connections of this worker.
+    /// How many client connections of this worker are live.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.worker.flows.count()
+    }
+
+    /// What each of them is doing: the flow state of every live connection of this worker.
+    #[must_use]
+    pub fn connection_states(&self) -> Vec<ConnectionState> {
+        self.worker.flows.states()
     }
 
     fn welcome(

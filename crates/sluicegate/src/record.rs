@@ -194,6 +194,10 @@ pub struct Record<'a> {
     pub bytes_in: u64,
     /// Bytes given to the client: heads, and the body without its framing.
     pub bytes_out: u64,
+    /// How long the response waited for the client to read.
+    pub paused_by_client: Duration,
+    /// How long the request waited for the origin to read.
+    pub paused_by_origin: Duration,
     /// What failed.
     pub fault: Option<&'a Fault>,
     /// How it ended.

@@ -19,7 +19,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 
-pub(crate) use pump::{End, attended_fill, fill, flush, pump, readable, shutdown};
+pub(crate) use pump::{End, attended_fill, fill, flush, pump, readable, shutdown, try_fill, write_once};
 pub use stream::Stream;
 pub use tcp::{Listener, Tcp};
 

@@ -5,7 +5,7 @@ use sluicegate_http1::Framing;
 use sluicegate_http1::chunked::ChunkLimits;
 
 use crate::exchange::Stop;
-use crate::flow::{Alarm, Flow};
+use crate::flow::{Alarm, BodySource, Flow, Lane, Phase};
 use crate::limits::Limits;
 use crate::pipe::{Encoding, Pipe};
 use crate::record::Fault;
@@ -21,16 +21,18 @@ pub(crate) async fn tunnel<C: Transport, O: Transport>(
     flow: &Flow,
 ) -> Result<(), Stop> {
     flow.allow(limits.tunnel_idle_timeout);
+    flow.enter(Phase::Tunnel);
+    flow.fed_by(BodySource::Origin);
     up.begin(Framing::UntilClose, Encoding::Identity, ChunkLimits::default());
     down.begin(Framing::UntilClose, Encoding::Identity, ChunkLimits::default());
     let upward = async {
-        one_way(up, client, origin, limits, flow).await.map_err(|end| match end {
+        one_way(up, client, origin, limits, flow, flow.upward()).await.map_err(|end| match end {
             End::Sink => Stop::Origin(Fault::OriginClosed),
             _ => Stop::Gone(Hangup::Reset),
         })
     };
     let downward = async {
-        one_way(down, origin, client, limits, flow).await.map_err(|end| match end {
+        one_way(down, origin, client, limits, flow, flow.downward()).await.map_err(|end| match end {
             End::Sink => Stop::Gone(Hangup::Reset),
             _ => Stop::Origin(Fault::OriginClosed),
         })
@@ -52,8 +54,9 @@ async fn one_way<F: Transport, T: Transport>(
     to: &T,
     limits: &Limits,
     flow: &Flow,
+    lane: Lane<'_>,
 ) -> Result<(), End> {
-    transport::pump(pipe, from, to, flow).await?;
+    transport::pump(pipe, from, to, lane).await?;
     transport::shutdown(to).await.map_err(|_| End::Sink)?;
     flow.allow(limits.half_closed_timeout);
     Ok(())

@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) via: bool,
     /// One permit per client connection.
     pub(crate) permits: Arc<Semaphore>,
+    /// One permit per connection that may hold its bound, if their sum is bounded.
+    pub(crate) memory: Option<Semaphore>,
     pub(crate) listeners: Mutex<Vec<SocketAddr>>,
     next_id: AtomicU64,
 }
@@ -35,8 +37,10 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(limits: Limits, policy: Arc<dyn Policy>, via: bool) -> Self {
         let permits = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
+        let bounds = |total: usize| total.checked_div(limits.bound().total()).unwrap_or(1);
+        let memory = limits.memory_total.map(|total| Semaphore::new(bounds(total).min(Semaphore::MAX_PERMITS)));
         let (listeners, next_id) = (Mutex::default(), AtomicU64::new(1));
-        Self { limits, policy, pseudonym: pseudonym(), via, permits, listeners, next_id }
+        Self { limits, policy, pseudonym: pseudonym(), via, permits, memory, listeners, next_id }
     }
 
     pub(crate) fn next_id(&self) -> u64 {

@@ -6,7 +6,9 @@ use sluicegate_http1::{Authority, Framing, Malformed, RequestHead, ResponseHead,
 use super::story::Story;
 use super::{Busy, Cx, Next};
 use crate::answer;
+use crate::close;
 use crate::exchange::{Answered, Asked, Exchange, Stop, attend};
+use crate::flow::Phase;
 use crate::forward::{self, MaxForwards, RequestRoute};
 use crate::origin::{self, Reached};
 use crate::pipe::{Encoding, Pipe};
@@ -17,7 +19,7 @@ use crate::tunnel::tunnel;
 /// Serves the request whose head is complete.
 pub(super) async fn serve<C: Transport>(cx: &Cx<'_, C>, busy: &mut Busy<'_>) -> Next {
     let mut story = Story::begin(cx);
-    let Busy { request, response, head, response_head } = busy;
+    let Busy { request, response, head, response_head, .. } = busy;
     let mut pipes = Pipes { request, response, response_head };
     let next = match understand(head) {
         Err(rule) => pipes.fault(cx, &mut story, head, Fault::Request(rule)).await,
@@ -34,11 +36,28 @@ pub(super) async fn serve<C: Transport>(cx: &Cx<'_, C>, busy: &mut Busy<'_>) -> 
 /// Answers what was not even a request, and ends the connection.
 pub(super) async fn refuse<C: Transport>(cx: &Cx<'_, C>, busy: &mut Busy<'_>, fault: Fault) -> Next {
     let mut story = Story::begin(cx);
-    let Busy { request, response, head, response_head } = busy;
+    let Busy { request, response, head, response_head, .. } = busy;
     let mut pipes = Pipes { request, response, response_head };
     let next = pipes.fault(cx, &mut story, head, fault).await;
     story.tell(cx, head);
     next
+}
+
+/// Says that there is no memory for a request, without taking a byte of it.
+pub(super) async fn no_memory<C: Transport>(cx: &Cx<'_, C>, head: &RequestHead) -> Next {
+    let mut story = Story::begin(cx);
+    story.told.status = 503;
+    story.fault = Some(Fault::Capacity);
+    story.ended = Ended::Refused;
+    let sent = tokio::select! { biased;
+        sent = transport::write_once(cx.client, answer::NO_MEMORY, cx.flow.downward()) => sent.is_ok(),
+        _ = cx.flow.alarm() => false,
+    };
+    story.tell(cx, head);
+    if sent {
+        close::unread(cx.client, cx.worker.limits(), cx.flow).await;
+    }
+    Next::Abort
 }
 
 /// A request that has passed every check that needs nothing but its head.
@@ -89,7 +108,7 @@ impl Pipes<'_, '_> {
         story.told.heads = story.told.heads.saturating_add(self.response.stage().len() as u64);
         cx.flow.allow(cx.worker.limits().body_timeout);
         let sent = tokio::select! { biased;
-            sent = transport::flush(self.response, cx.client) => sent.is_ok(),
+            sent = transport::flush(self.response, cx.client, cx.flow.downward()) => sent.is_ok(),
             _ = cx.flow.alarm() => false,
         };
         match (sent, goes_on) {
@@ -221,8 +240,12 @@ async fn plain<C: Transport>(
     }
     let encoding = if ask.framing == Framing::Chunked { Encoding::Chunked } else { Encoding::Identity };
     let limits = cx.worker.limits();
-    let chunks =
-        ChunkLimits { trailer_bytes: limits.head.bytes, trailer_fields: limits.head.fields, ..ChunkLimits::default() };
+    let chunks = ChunkLimits {
+        // They are held twice, decoded and staged: together no more than a head.
+        trailer_bytes: limits.head.bytes / 2,
+        trailer_fields: limits.head.fields,
+        ..ChunkLimits::default()
+    };
     pipes.request.begin(ask.framing, encoding, chunks);
     let key = key(to);
     let idempotent = matches!(head.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE");
@@ -317,9 +340,10 @@ async fn reach<C: Transport>(cx: &Cx<'_, C>, request: &mut Pipe<'_>, to: Authori
     let (worker, limits) = (cx.worker, cx.worker.limits());
     // Looking up and dialling have a deadline of their own.
     cx.flow.allow(None);
+    cx.flow.enter(Phase::Connecting);
     let gate = worker.gate(cx.who);
     let port = to.port.unwrap_or(80);
-    let reaching = origin::reach(to.host, port, &worker.resolver, &gate, limits.connect_timeout);
+    let reaching = origin::reach(to.host, port, &worker.resolver, &gate, limits);
     attend(cx.client, request, limits, cx.flow, reaching).await?.map_err(Stop::Origin)
 }
 

@@ -12,7 +12,7 @@ use crate::record::{Ended, Fault, Record};
 /// The exchange so far.
 pub(crate) struct Story {
     /// None when nobody wants to hear it: then no clock is read.
-    began: Option<(u64, SystemTime, Instant)>,
+    began: Option<Began>,
     pub(crate) told: Told,
     pub(crate) tunnel: bool,
     pub(crate) origin: Option<SocketAddr>,
@@ -25,12 +25,25 @@ pub(crate) struct Story {
     pub(crate) ended: Ended,
 }
 
+struct Began {
+    id: u64,
+    at: SystemTime,
+    instant: Instant,
+    /// Pauses of the connection before: to the client, to the origin.
+    paused: (Duration, Duration),
+}
+
+impl Began {
+    fn now<C>(cx: &Cx<'_, C>) -> Self {
+        let paused = (cx.flow.downward().blocked_for(), cx.flow.upward().blocked_for());
+        Self { id: cx.worker.shared.next_id(), at: SystemTime::now(), instant: Instant::now(), paused }
+    }
+}
+
 impl Story {
     pub(crate) fn begin<C>(cx: &Cx<'_, C>) -> Self {
-        let shared = &cx.worker.shared;
-        let wanted = shared.policy.records();
         Self {
-            began: wanted.then(|| (shared.next_id(), SystemTime::now(), Instant::now())),
+            began: cx.worker.shared.policy.records().then(|| Began::now(cx)),
             told: Told::default(),
             tunnel: false,
             origin: None,
@@ -46,12 +59,13 @@ impl Story {
 
     /// Tells the policy.
     pub(crate) fn tell<C>(self, cx: &Cx<'_, C>, head: &RequestHead) {
-        let Some((id, started, began)) = self.began else { return };
+        let Some(began) = self.began else { return };
+        let paused = (cx.flow.downward().blocked_for(), cx.flow.upward().blocked_for());
         cx.worker.shared.policy.ended(&Record {
-            id,
+            id: began.id,
             client: *cx.who,
-            started,
-            duration: began.elapsed(),
+            started: began.at,
+            duration: began.instant.elapsed(),
             request: head,
             tunnel: self.tunnel,
             status: self.told.status,
@@ -61,6 +75,8 @@ impl Story {
             connect: self.connect,
             bytes_in: self.bytes_in.saturating_add(head.bytes().len() as u64),
             bytes_out: self.bytes_out.saturating_add(self.told.heads),
+            paused_by_client: paused.0.saturating_sub(began.paused.0),
+            paused_by_origin: paused.1.saturating_sub(began.paused.1),
             fault: self.fault.as_ref(),
             ended: self.ended,
         });

@@ -56,7 +56,7 @@ fn play(setting: &Setting, play: impl FnOnce(Running<'_>, &mut Stage)) {
     let (near_client, client) = pair(setting.wire);
     let (near_origin, origin) = pair(setting.wire);
     let flows = Arc::new(Flows::new());
-    let flow: Entered = flows.enter();
+    let flow: Entered = flows.enter("127.0.0.1:1".parse().unwrap());
     let (client_pool, origin_pool) = (Pool::new(limits.client_buffer, 1), Pool::new(limits.origin_buffer, 1));
     let (mut request, mut response) = (Pipe::new(&client_pool), Pipe::new(&origin_pool));
     let encoding = if setting.request == Framing::Chunked { Encoding::Chunked } else { Encoding::Identity };

@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::resolve::Later;
+use crate::limits::Tuning;
 use crate::record::Fault;
 use crate::transport::Tcp;
 
@@ -28,13 +29,14 @@ pub(crate) async fn race(
     later: Option<Later>,
     port: u16,
     gate: &impl Gate,
+    tuning: Tuning,
     shown: &str,
 ) -> Result<(Tcp, SocketAddr), Fault> {
-    let first = attempt_all(interleave(addresses), port, gate, shown).await;
+    let first = attempt_all(interleave(addresses), port, gate, tuning, shown).await;
     match (first, later) {
         (Err(fault), Some(later)) => match later.await {
             none if none.is_empty() => Err(fault),
-            more => attempt_all(interleave(more), port, gate, shown).await,
+            more => attempt_all(interleave(more), port, gate, tuning, shown).await,
         },
         (first, _) => first,
     }
@@ -44,6 +46,7 @@ async fn attempt_all(
     addresses: Vec<IpAddr>,
     port: u16,
     gate: &impl Gate,
+    tuning: Tuning,
     shown: &str,
 ) -> Result<(Tcp, SocketAddr), Fault> {
     let mut next = addresses.into_iter();
@@ -53,7 +56,7 @@ async fn attempt_all(
         if let Some(ip) = next.next() {
             let address = SocketAddr::new(ip, port);
             match gate.check(address) {
-                Ok(()) => running.push(attempt(address)),
+                Ok(()) => running.push(attempt(address, tuning)),
                 Err(refused) => {
                     fault = refused;
                     continue;
@@ -73,8 +76,8 @@ async fn attempt_all(
     }
 }
 
-async fn attempt(address: SocketAddr) -> (SocketAddr, io::Result<Tcp>) {
-    (address, Tcp::connect(address).await)
+async fn attempt(address: SocketAddr, tuning: Tuning) -> (SocketAddr, io::Result<Tcp>) {
+    (address, Tcp::connect_with(address, tuning).await)
 }
 
 fn failed(error: &io::Error, shown: &str) -> Fault {

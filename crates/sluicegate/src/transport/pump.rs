@@ -1,5 +1,5 @@
 //! Moving bytes through a [`Pipe`]: the one loop that reads where there is room and writes where
-//! there is something, for every message and every tunnel.
+//! there is something, for every message and every tunnel. It tells its [`Lane`] what it did.
 
 use std::future::poll_fn;
 use std::io;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use sluicegate_http1::{Malformed, Truncated};
 
 use super::Transport;
-use crate::flow::Flow;
+use crate::flow::Lane;
 use crate::pipe::Pipe;
 
 /// Why a pump stopped before its message was through.
@@ -45,31 +45,34 @@ impl Turn {
 /// Moves the message in `pipe` from `from` to `to` until it has been given whole.
 ///
 /// Cancel-safe: what has been read is in the pipe, and counted.
-pub(crate) async fn pump<F, T>(pipe: &mut Pipe<'_>, from: &F, to: &T, flow: &Flow) -> Result<(), End>
-where
-    F: Transport,
-    T: Transport,
-{
+pub(crate) async fn pump<F: Transport, T: Transport>(
+    pipe: &mut Pipe<'_>,
+    from: &F,
+    to: &T,
+    lane: Lane<'_>,
+) -> Result<(), End> {
     poll_fn(|cx| {
         let mut turn = Turn { moves: 0, bytes: 0 };
         loop {
             pipe.decode().map_err(End::Malformed)?;
             if pipe.is_finished() {
                 pipe.release();
+                lane.stands(pipe.held(), false, false);
                 return Poll::Ready(Ok(()));
             }
-            let wrote = poll_give(pipe, to, cx).map_err(|_| End::Sink)?;
-            let read = match pipe.is_received() {
+            let gave = poll_give(pipe, to, lane, cx).map_err(|_| End::Sink)?;
+            let took = match pipe.is_received() {
                 true => None,
-                false => poll_take(pipe, from, cx)?,
+                false => poll_take(pipe, from, lane, cx)?,
             };
-            let moved = wrote.unwrap_or(0).saturating_add(read.unwrap_or(0));
-            if wrote.is_none() && read.is_none() {
+            if gave.is_none() && took.is_none() {
                 pipe.release();
+                lane.stands(pipe.held(), pipe.has_output(), !pipe.is_received() && pipe.is_full());
                 return Poll::Pending;
             }
-            flow.touch();
-            if turn.is_over(moved) {
+            lane.touch();
+            if turn.is_over(gave.unwrap_or(0).saturating_add(took.unwrap_or(0))) {
+                lane.stands(pipe.held(), false, false);
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -79,13 +82,15 @@ where
 }
 
 /// Writes what is staged in `pipe`, and nothing else.
-pub(crate) async fn flush<T: Transport>(pipe: &mut Pipe<'_>, to: &T) -> io::Result<()> {
+pub(crate) async fn flush<T: Transport>(pipe: &mut Pipe<'_>, to: &T, lane: Lane<'_>) -> io::Result<()> {
     poll_fn(|cx| {
         while pipe.has_output() {
-            if poll_give(pipe, to, cx)?.is_none() {
+            if poll_give(pipe, to, lane, cx)?.is_none() {
+                lane.stands(pipe.held(), true, false);
                 return Poll::Pending;
             }
         }
+        lane.stands(pipe.held(), false, false);
         Poll::Ready(Ok(()))
     })
     .await
@@ -93,14 +98,15 @@ pub(crate) async fn flush<T: Transport>(pipe: &mut Pipe<'_>, to: &T) -> io::Resu
 
 /// The eager read: goes on reading `from` up to the pipe's capacity while something else runs, so
 /// that its end is noticed. Resolves with that end, or its error; never when the pipe is full.
-pub(crate) async fn attended_fill<F: Transport>(pipe: &mut Pipe<'_>, from: &F) -> io::Result<()> {
+pub(crate) async fn attended_fill<F: Transport>(pipe: &mut Pipe<'_>, from: &F, lane: Lane<'_>) -> io::Result<()> {
     poll_fn(|cx| {
         for _ in 0..MOVES {
-            match poll_fill(pipe, from, cx)? {
+            match poll_fill(pipe, from, lane, cx)? {
                 Some(0) => return Poll::Ready(Ok(())),
                 Some(_) => {}
                 None => {
                     pipe.release();
+                    lane.stands(pipe.held(), false, pipe.is_full());
                     return Poll::Pending;
                 }
             }
@@ -112,57 +118,33 @@ pub(crate) async fn attended_fill<F: Transport>(pipe: &mut Pipe<'_>, from: &F) -
 }
 
 /// Reads once, when there is something; how many bytes, 0 at the end. There must be room.
-pub(crate) async fn fill<F: Transport>(pipe: &mut Pipe<'_>, from: &F) -> io::Result<usize> {
-    poll_fn(|cx| match poll_fill(pipe, from, cx)? {
+pub(crate) async fn fill<F: Transport>(pipe: &mut Pipe<'_>, from: &F, lane: Lane<'_>) -> io::Result<usize> {
+    poll_fn(|cx| match poll_fill(pipe, from, lane, cx)? {
         Some(n) => Poll::Ready(Ok(n)),
         None => {
             pipe.release();
+            lane.stands(pipe.held(), false, false);
             Poll::Pending
         }
     })
     .await
 }
 
-/// One write, if there is anything to write and the sink takes it.
-fn poll_give<T: Transport>(pipe: &mut Pipe<'_>, to: &T, cx: &mut Context<'_>) -> io::Result<Option<usize>> {
-    let (parts, count) = pipe.output();
-    let Some(parts) = parts.get(..count).filter(|parts| !parts.is_empty()) else {
-        return Ok(None);
-    };
-    match to.poll_write(cx, parts) {
-        Poll::Pending => Ok(None),
-        Poll::Ready(Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
-        Poll::Ready(Ok(n)) => {
-            pipe.wrote(n);
-            Ok(Some(n))
-        }
-        Poll::Ready(Err(e)) => Err(e),
-    }
+/// Reads once, if there is something now.
+pub(crate) async fn try_fill<F: Transport>(pipe: &mut Pipe<'_>, from: &F, lane: Lane<'_>) -> io::Result<Option<usize>> {
+    poll_fn(|cx| {
+        let read = poll_fill(pipe, from, lane, cx);
+        pipe.release();
+        Poll::Ready(read)
+    })
+    .await
 }
 
-/// One read of a message that is not complete. `Some(0)` when its end has been taken.
-fn poll_take<F: Transport>(pipe: &mut Pipe<'_>, from: &F, cx: &mut Context<'_>) -> Result<Option<usize>, End> {
-    let read = poll_fill(pipe, from, cx).map_err(|_| End::Source)?;
-    if read == Some(0) {
-        pipe.end_of_input().map_err(End::Truncated)?;
-    }
-    Ok(read)
-}
-
-/// One read, if there is room and the source has something. `Some(0)` at its end.
-fn poll_fill<F: Transport>(pipe: &mut Pipe<'_>, from: &F, cx: &mut Context<'_>) -> io::Result<Option<usize>> {
-    // A full pipe is the pause; and no buffer is lent before the source may have something.
-    if pipe.is_full() || from.poll_readable(cx)?.is_pending() {
-        return Ok(None);
-    }
-    match from.poll_read(cx, pipe.room()) {
-        Poll::Pending => Ok(None),
-        Poll::Ready(Ok(n)) => {
-            pipe.received(n);
-            Ok(Some(n))
-        }
-        Poll::Ready(Err(e)) => Err(e),
-    }
+/// Writes a short constant, that an empty send queue takes whole.
+pub(crate) async fn write_once<T: Transport>(to: &T, text: &'static [u8], lane: Lane<'_>) -> io::Result<()> {
+    let n = poll_fn(|cx| to.poll_write(cx, &[io::IoSlice::new(text)])).await?;
+    lane.gave(n);
+    if n == text.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 
 /// Waits, without a buffer, until a read may find something.
@@ -173,4 +155,63 @@ pub(crate) async fn readable<F: Transport>(from: &F) -> io::Result<()> {
 /// Ends the sending side.
 pub(crate) async fn shutdown<T: Transport>(to: &T) -> io::Result<()> {
     poll_fn(|cx| to.poll_shutdown(cx)).await
+}
+
+/// One write, if there is anything to write and the sink takes it.
+fn poll_give<T: Transport>(
+    pipe: &mut Pipe<'_>,
+    to: &T,
+    lane: Lane<'_>,
+    cx: &mut Context<'_>,
+) -> io::Result<Option<usize>> {
+    let (parts, count) = pipe.output();
+    let Some(parts) = parts.get(..count).filter(|parts| !parts.is_empty()) else {
+        return Ok(None);
+    };
+    match to.poll_write(cx, parts) {
+        Poll::Pending => Ok(None),
+        Poll::Ready(Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
+        Poll::Ready(Ok(n)) => {
+            pipe.wrote(n);
+            lane.gave(n);
+            Ok(Some(n))
+        }
+        Poll::Ready(Err(e)) => Err(e),
+    }
+}
+
+/// One read of a message that is not complete. `Some(0)` when its end has been taken.
+fn poll_take<F: Transport>(
+    pipe: &mut Pipe<'_>,
+    from: &F,
+    lane: Lane<'_>,
+    cx: &mut Context<'_>,
+) -> Result<Option<usize>, End> {
+    let read = poll_fill(pipe, from, lane, cx).map_err(|_| End::Source)?;
+    if read == Some(0) {
+        pipe.end_of_input().map_err(End::Truncated)?;
+    }
+    Ok(read)
+}
+
+/// One read, if there is room and the source has something. `Some(0)` at its end.
+fn poll_fill<F: Transport>(
+    pipe: &mut Pipe<'_>,
+    from: &F,
+    lane: Lane<'_>,
+    cx: &mut Context<'_>,
+) -> io::Result<Option<usize>> {
+    // A full pipe is the pause; and no buffer is lent before the source may have something.
+    if pipe.is_full() || from.poll_readable(cx)?.is_pending() {
+        return Ok(None);
+    }
+    match from.poll_read(cx, pipe.room()) {
+        Poll::Pending => Ok(None),
+        Poll::Ready(Ok(n)) => {
+            pipe.received(n);
+            lane.took(n);
+            Ok(Some(n))
+        }
+        Poll::Ready(Err(e)) => Err(e),
+    }
 }

@@ -16,6 +16,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::{Hangup, Transport, Watch};
+use crate::limits::Tuning;
 
 /// A connected TCP socket.
 #[derive(Debug)]
@@ -40,8 +41,14 @@ impl Tcp {
     /// # Errors
     /// Those of `connect(2)`.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
+        Self::connect_with(address, Tuning::default()).await
+    }
+
+    /// The same, with bounds on what the kernel holds.
+    pub(crate) async fn connect_with(address: SocketAddr, tuning: Tuning) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_nodelay(true)?;
+        tune(&SockRef::from(&socket), tuning);
         socket.connect(address).await.map(Self::adopt)
     }
 
@@ -53,6 +60,23 @@ impl Tcp {
     fn stream(&self) -> io::Result<&TcpStream> {
         let write = self.write.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         Ok(write.as_ref())
+    }
+}
+
+/// Bounds what the kernel holds. An option that it refuses is left: the socket works without.
+fn tune(socket: &SockRef<'_>, tuning: Tuning) {
+    let Tuning { unsent, send, receive } = tuning;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(bytes) = unsent {
+        let _ = socket.set_tcp_notsent_lowat(bytes);
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = unsent;
+    if let Some(bytes) = send {
+        let _ = socket.set_send_buffer_size(bytes);
+    }
+    if let Some(bytes) = receive {
+        let _ = socket.set_recv_buffer_size(bytes);
     }
 }
 
@@ -167,6 +191,11 @@ impl Listener {
         let address = listener.local_addr()?;
         let listener = TcpListener::from_std(listener)?;
         Ok(Self { listener, address })
+    }
+
+    /// What it accepts inherits this.
+    pub(crate) fn tune(&self, tuning: Tuning) {
+        tune(&SockRef::from(&self.listener), tuning);
     }
 
     /// Where it listens; the real port if it was bound to port 0.

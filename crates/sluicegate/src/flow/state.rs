@@ -1,0 +1,155 @@
+//! What can be seen of a connection while it lives.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::Flow;
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Phase {
+    /// It waits for a request, and holds no buffer.
+    Idle,
+    /// It waits for memory (`Limits::memory_total`).
+    Admitting,
+    /// A head is being received.
+    Head,
+    /// The origin is looked up and dialled.
+    Connecting,
+    /// The request is being sent, or the origin thinks.
+    Waiting,
+    /// The response is being given.
+    Responding,
+    /// Bytes move both ways, unframed.
+    Tunnel,
+    /// The last answer has been given; the client is to close.
+    Closing,
+}
+
+/// Who makes the response's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum BodySource {
+    /// Nobody: there is none, or it was one of our own short answers.
+    None,
+    /// The origin.
+    Origin,
+    /// A handler that sends.
+    Push,
+    /// A handler that is asked.
+    Pull,
+}
+
+/// Who holds a direction back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PausedBy {
+    /// The client does not read.
+    Client,
+    /// The origin does not read.
+    Origin,
+    /// The order of responses: what was received belongs to a request whose turn has not come.
+    Order,
+}
+
+/// One direction of a connection; durations have a resolution of 0.1 ms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DirectionState {
+    /// Bytes read from its source, since the connection began.
+    pub taken: u64,
+    /// Bytes written to its sink, heads and framing included.
+    pub given: u64,
+    /// Bytes in its buffer.
+    pub held: usize,
+    /// The sink does not take what waits for it: for how long now.
+    pub sink_waits: Option<Duration>,
+    /// The same, in total.
+    pub sink_waited: Duration,
+    /// The source is not read: for how long now.
+    pub source_paused: Option<Duration>,
+    /// The same, in total.
+    pub source_was_paused: Duration,
+}
+
+/// One live connection, as it stood when it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionState {
+    /// The client's address.
+    pub client: SocketAddr,
+    /// What it is doing.
+    pub phase: Phase,
+    /// Who makes the response's body.
+    pub source: BodySource,
+    /// Requests received so far.
+    pub requests: u32,
+    /// Client to origin; `up.held` beyond the current body is what is pipelined behind.
+    pub up: DirectionState,
+    /// Origin to client.
+    pub down: DirectionState,
+}
+
+impl ConnectionState {
+    /// Why the client is not read, if it is not.
+    #[must_use]
+    pub fn client_paused_by(&self) -> Option<PausedBy> {
+        self.up.source_paused?;
+        Some(if self.up.sink_waits.is_some() { PausedBy::Origin } else { PausedBy::Order })
+    }
+
+    /// Why the origin is not read, if it is not.
+    #[must_use]
+    pub fn origin_paused_by(&self) -> Option<PausedBy> {
+        self.down.source_paused.map(|_| PausedBy::Client)
+    }
+
+    pub(super) fn of(flow: &Flow) -> Self {
+        Self {
+            client: flow.client,
+            phase: phase(flow.phase.load(Relaxed)),
+            source: source(flow.source.load(Relaxed)),
+            requests: flow.requests.load(Relaxed),
+            up: flow.up.state(&flow.clock),
+            down: flow.down.state(&flow.clock),
+        }
+    }
+}
+
+fn phase(code: u8) -> Phase {
+    use Phase::{Admitting, Closing, Connecting, Head, Idle, Responding, Tunnel, Waiting};
+    let all = [Idle, Admitting, Head, Connecting, Waiting, Responding, Tunnel, Closing];
+    all.into_iter().find(|phase| *phase as u8 == code).unwrap_or(Idle)
+}
+
+fn source(code: u8) -> BodySource {
+    use BodySource::{None, Origin, Pull, Push};
+    [None, Origin, Push, Pull].into_iter().find(|source| *source as u8 == code).unwrap_or(None)
+}
+
+impl fmt::Display for ConnectionState {
+    /// One line: who, what, how much, and who waits for whom.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { client, phase, requests, up, down, .. } = self;
+        write!(f, "{client} {phase:?} requests={requests}")?;
+        write!(f, " up={}/{} held={}", up.taken, up.given, up.held)?;
+        write!(f, " down={}/{} held={}", down.taken, down.given, down.held)?;
+        let paused = [
+            ("client-unread-by", self.client_paused_by(), up.source_paused),
+            ("origin-unread-by", self.origin_paused_by(), down.source_paused),
+            ("origin-full-by", up.sink_waits.map(|_| PausedBy::Origin), up.sink_waits),
+            ("client-full-by", down.sink_waits.map(|_| PausedBy::Client), down.sink_waits),
+        ];
+        for (what, by, since) in paused {
+            if let (Some(by), Some(since)) = (by, since) {
+                write!(f, " {what}={by:?} for {since:.1?}")?;
+            }
+        }
+        Ok(())
+    }
+}
