@@ -100,13 +100,19 @@ impl Wire {
         Self { log: Some((log, index)), ..Self::new(stream) }
     }
 
+    /// A client's bytes are taken; an origin finds out when it reads.
     #[track_caller]
     pub fn send(&self, bytes: impl AsRef<[u8]>) {
-        self.try_send(bytes.as_ref()).expect("the proxy takes what is sent");
+        let sent = self.try_send(bytes.as_ref());
+        assert!(sent.is_ok() || self.log.is_some(), "the proxy takes what is sent: {sent:?}");
     }
 
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<()> {
-        (&self.stream).write_all(bytes)
+        let sent = (&self.stream).write_all(bytes);
+        if let (Err(_), Some((log, index))) = (&sent, &self.log) {
+            log.change(|seen| seen[*index].end = Some(End::Reset));
+        }
+        sent
     }
 
     /// Each piece in a write of its own, with time for the other side to see it alone.
@@ -143,7 +149,8 @@ impl Wire {
                 return true;
             }
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                panic!("nothing came within {PATIENCE:?}; unread: {:?}", String::from_utf8_lossy(&self.unread));
+                let tail = &self.unread[self.unread.len().saturating_sub(300)..];
+                panic!("nothing came within {PATIENCE:?}; unread: {:?}", String::from_utf8_lossy(tail));
             }
             Err(_) => self.end = Some(End::Reset),
         }
