@@ -212,14 +212,20 @@ impl Listener {
         self.listener.accept().await.and_then(Self::welcome)
     }
 
-    /// A client that is already in the queue, if there is one.
+    /// A client that is already in the queue, if there is one. The kernel is asked: readiness is
+    /// only as fresh as the runtime's last look, and a listener that is closed resets its queue.
     ///
     /// # Errors
     /// As [`Listener::accept`].
     pub fn try_accept(&self) -> io::Result<Option<(Tcp, SocketAddr)>> {
-        match self.listener.poll_accept(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(accepted) => accepted.and_then(Self::welcome).map(Some),
-            Poll::Pending => Ok(None),
+        match SockRef::from(&self.listener).accept() {
+            Ok((socket, peer)) => {
+                let Some(peer) = peer.as_socket() else { return Ok(None) };
+                socket.set_nonblocking(true)?;
+                TcpStream::from_std(socket.into()).and_then(|stream| Self::welcome((stream, peer))).map(Some)
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(e) => Err(e),
         }
     }
 
