@@ -158,15 +158,16 @@ pub(super) mod tests {
         let head = head(bytes);
         let asked = Asked::of(&head, false);
         let text = |bytes: Option<&[u8]>| bytes.map_or("-".to_owned(), |b| String::from_utf8_lossy(b).into_owned());
-        format!("{} {}", text(asked.method), text(asked.url.as_deref()))
+        let end = if asked.is_whole { "." } else { "" };
+        format!("{} {}{end}", text(asked.method), text(asked.url.as_deref()))
     }
 
     #[test]
     fn whole_and_broken_request_lines() {
         for (sent, shown) in [
-            (&b"GET http://a/b?c HTTP/1.1\r\nHost: a\r\n\r\n"[..], "GET http://a/b"),
-            (b"GET http://u:p@a/b HTTP/1.1\r\nHost: a\r\n\r\n", "GET http://a/b"),
-            (b"CONNECT u:p@a:443 HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT a:443"),
+            (&b"GET http://a/b?c HTTP/1.1\r\nHost: a\r\n\r\n"[..], "GET http://a/b."),
+            (b"GET http://u:p@a/b HTTP/1.1\r\nHost: a\r\n\r\n", "GET http://a/b."),
+            (b"CONNECT u:p@a:443 HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT a:443."),
             (b"GET http://a/b?c HTTP/1.1\r\nHos t: a\r\n\r\n", "GET http://a/b"),
             (b"GET http://a/b?c HTTP/1.1\r\nHost: a\r\n", "GET http://a/b"),
             (b"GET http://a/b?c", "GET http://a/b"),

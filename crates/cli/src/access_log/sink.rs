@@ -127,6 +127,7 @@ mod tests {
     fn what_is_cut_short_is_finished_later() {
         let (mut reader, writer) = UnixStream::pair().unwrap();
         writer.set_nonblocking(true).unwrap();
+        reader.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
         let mut sink = Sink::stream(writer.as_fd()).unwrap();
         drop(writer);
         let all = lines(5_000);

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -129,6 +130,19 @@ fn to_the_standard_output() {
     let mut line = vec![0; 10];
     proxy.stdout().read_exact(&mut line).unwrap();
     assert_eq!(line, b"127.0.0.1 ");
+}
+
+#[test]
+fn a_second_start_appends_and_others_cannot_read() {
+    let (dir, origin) = (Dir::new(), Origin::new());
+    for _ in 0..2 {
+        let mut proxy = Proxy::start(&["--access-log", &dir.path("log")]);
+        proxy.get(&origin.url("/"));
+        proxy.stop();
+    }
+    assert_eq!(dir.read("log").lines().count(), 2);
+    let mode = std::fs::metadata(dir.path("log")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o007, 0, "{mode:o}");
 }
 
 #[test]

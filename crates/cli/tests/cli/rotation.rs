@@ -27,6 +27,7 @@ fn no_line_is_lost_or_torn() {
                 }
             });
         }
+        let finally = Finally(&done);
         let rotations = 5;
         for n in 0..rotations {
             let aim = sent.load(Relaxed) + 50;
@@ -35,7 +36,7 @@ fn no_line_is_lost_or_torn() {
             proxy.signal(Signal::USR1);
             eventually("a new file", || std::fs::exists(&log).unwrap().then_some(()));
         }
-        done.store(true, Relaxed);
+        drop(finally);
         rotations
     });
     proxy.stop();
@@ -51,6 +52,15 @@ fn no_line_is_lost_or_torn() {
     }
     assert_eq!(seen.len(), sent.load(Relaxed));
     assert!(seen.values().all(|times| *times == 1));
+}
+
+/// Ends the clients, also when the test fails.
+struct Finally<'a>(&'a AtomicBool);
+
+impl Drop for Finally<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 #[test]
