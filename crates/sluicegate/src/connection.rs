@@ -14,9 +14,10 @@ use crate::record::{Client, Fault};
 use crate::transport::{self, Transport, Watch};
 use crate::worker::Worker;
 
-/// A connection that has been quiet for this long gives up its working state and keeps only its
-/// place; requests that follow each other closer than this find it as they left it.
-const GRACE: std::time::Duration = std::time::Duration::from_millis(200);
+/// A connection that has been quiet for this long, and one or two ticks of the clock (0.1 to
+/// 0.2 s), gives up its working state and keeps only its place; requests that follow each other
+/// closer than that find it as they left it.
+const GRACE: std::time::Duration = std::time::Duration::ZERO;
 
 /// What every step of a connection needs, and none changes.
 pub(crate) struct Cx<'a, C> {
@@ -91,14 +92,14 @@ async fn busy<C: Transport>(cx: &Cx<'_, C>) -> Next {
             Asks::Nonsense(rule) => serve::refuse(cx, &mut busy, Fault::Request(rule)).await,
             Asks::TooSlowly => serve::refuse(cx, &mut busy, Fault::RequestTimeout).await,
             Asks::Nothing => return Next::Idle,
-            Asks::NoMemory => return serve::no_memory(cx, &busy.head).await,
+            Asks::NoMemory => return Box::pin(serve::no_memory(cx, &busy.head)).await,
             Asks::Gone => return Next::Close,
             Asks::Stopped => return Next::Abort,
         };
         match next {
             Next::Again => {}
             Next::Close => {
-                close::gracefully(cx.client, &mut busy.request, cx.worker.limits(), cx.flow).await;
+                Box::pin(close::gracefully(cx.client, &mut busy.request, cx.worker.limits(), cx.flow)).await;
                 return Next::Close;
             }
             other => return other,

@@ -182,7 +182,7 @@ impl Pipes<'_, '_> {
     async fn tunnel<C: Transport>(&mut self, cx: &Cx<'_, C>, story: &mut Story, origin: &Tcp) -> Next {
         story.tunnel = true;
         let limits = cx.worker.limits();
-        let ended = tunnel(cx.client, origin, self.request, self.response, limits, cx.flow).await;
+        let ended = Box::pin(tunnel(cx.client, origin, self.request, self.response, limits, cx.flow)).await;
         story.bytes_in = story.bytes_in.saturating_add(self.request.given());
         story.bytes_out = story.bytes_out.saturating_add(self.response.given());
         (story.ended, story.fault) = match ended {
@@ -343,7 +343,8 @@ async fn reach<C: Transport>(cx: &Cx<'_, C>, request: &mut Pipe<'_>, to: Authori
     cx.flow.enter(Phase::Connecting);
     let gate = worker.gate(cx.who);
     let port = to.port.unwrap_or(80);
-    let reaching = origin::reach(to.host, port, &worker.resolver, &gate, limits);
+    // Boxed: rare, and larger than all the rest of an exchange.
+    let reaching = Box::pin(origin::reach(to.host, port, &worker.resolver, &gate, limits));
     attend(cx.client, request, limits, cx.flow, reaching).await?.map_err(Stop::Origin)
 }
 
