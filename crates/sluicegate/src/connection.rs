@@ -232,3 +232,6 @@ fn receive(head: &mut RequestHead, request: &mut Pipe<'_>, limits: &HeadLimits) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,11 +106,10 @@ impl Pipes<'_, '_> {
         write(head.method() == b"HEAD", !goes_on, self.response.stage());
         story.told.status = status;
         story.told.heads = story.told.heads.saturating_add(self.response.stage().len() as u64);
-        cx.flow.allow(cx.worker.limits().body_timeout);
-        let sent = tokio::select! { biased;
-            sent = transport::flush(self.response, cx.client, cx.flow.downward()) => sent.is_ok(),
-            _ = cx.flow.alarm() => false,
-        };
+        let limits = cx.worker.limits();
+        cx.flow.allow(limits.body_timeout);
+        let flush = transport::flush(self.response, cx.client, cx.flow.downward());
+        let sent = matches!(attend(cx.client, self.request, limits, cx.flow, flush).await, Ok(Ok(())));
         match (sent, goes_on) {
             (true, true) => Next::Again,
             (true, false) => Next::Close,

@@ -118,6 +118,51 @@ fn a_full_client_is_noticed_when_it_goes() {
 }
 
 #[test]
+fn the_eager_limit_holds_to_the_byte() {
+    for buffer in [1, 16_384, 1 << 20] {
+        // While the origin thinks.
+        let setting = Setting::of(Framing::Empty, buffer, 4 << 20);
+        play(&setting, |mut running, stage| {
+            stage.client.put(&vec![b'x'; 3 << 20]);
+            assert!(settle(&mut running, stage).is_none());
+            assert_eq!(stage.client.taken_by_peer(), buffer as u64);
+            // And while the response is itself paused, whatever it has taken meanwhile.
+            let long = [RESPONSE, b"99999999\r\n\r\n"].concat();
+            stage.origin.put(&long);
+            while stage.origin.put(&vec![b'x'; 1 << 20]) > 0 {
+                assert!(settle(&mut running, stage).is_none());
+            }
+            stage.client.put(&vec![b'x'; 1 << 20]);
+            assert!(settle(&mut running, stage).is_none());
+            assert_eq!(stage.client.taken_by_peer(), buffer as u64);
+            // What the client takes is made up from the origin, and from nowhere else.
+            let before = stage.origin.taken_by_peer();
+            stage.client.take(1000);
+            assert!(settle(&mut running, stage).is_none());
+            assert!(stage.origin.taken_by_peer() - before <= 1000 + buffer as u64);
+            assert_eq!(stage.client.taken_by_peer(), buffer as u64);
+        });
+    }
+}
+
+#[test]
+fn a_response_that_waits_for_its_client_holds_one_buffer() {
+    for buffer in [1, 100, 16_384] {
+        play(&Setting::of(Framing::Empty, buffer, 200), |mut running, stage| {
+            assert!(settle(&mut running, stage).is_none());
+            let head = [RESPONSE, b"99999999\r\n\r\n"].concat();
+            stage.origin.put(&head);
+            while stage.origin.put(&vec![b'x'; 200]) > 0 {
+                assert!(settle(&mut running, stage).is_none());
+            }
+            let given = stage.client.given_by_peer();
+            let held = stage.origin.taken_by_peer() - (given - 10).min(given);
+            assert!(held <= (buffer + head.len()) as u64, "{held} with a buffer of {buffer}");
+        });
+    }
+}
+
+#[test]
 fn a_client_that_only_listens_is_served_if_that_is_allowed() {
     let mut setting = Setting::of(Framing::Empty, 100, 400);
     setting.limits.half_close = HalfClose::Allow;

@@ -1,0 +1,144 @@
+//! One client over a scripted socket: order, pauses, resumptions. What needs no origin is asked
+//! (an OPTIONS that goes no further), so that nothing but the client moves.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::*;
+use crate::limits::Limits;
+use crate::policy::AllowAll;
+use crate::transport::scripted::{Scripted, pair};
+use crate::worker::Shared;
+
+const ASK: &[u8] = b"OPTIONS http://h/ HTTP/1.1\r\nHost: h\r\nMax-Forwards: 0\r\n\r\n";
+
+fn client() -> Client {
+    Client::new("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap())
+}
+
+/// Runs a connection; `play` polls it by the closure that it is given, which says whether it ended.
+fn play(limits: Limits, wire: usize, play: impl FnOnce(&Worker, Scripted, &mut dyn FnMut() -> bool)) {
+    let worker = Worker::new(Arc::new(Shared::new(limits, Arc::new(AllowAll), true)));
+    let (near, far) = pair(wire);
+    let mut running = pin!(connection(&worker, near, client()));
+    let mut cx = Context::from_waker(Waker::noop());
+    // 64 polls are more than anything here needs to come to rest.
+    let mut poll = || (0..64).any(|_| matches!(running.as_mut().poll(&mut cx), Poll::Ready(())));
+    play(&worker, far, &mut poll);
+}
+
+fn requests(worker: &Worker) -> u32 {
+    worker.flows.states()[0].requests
+}
+
+fn take_response(far: &Scripted, poll: &mut dyn FnMut() -> bool) -> String {
+    let mut text = Vec::new();
+    while !text.ends_with(b"\r\n\r\n") {
+        let some = far.take(1);
+        assert!(!some.is_empty() || !poll() && !text.is_empty(), "{}", String::from_utf8_lossy(&text));
+        text.extend(some);
+    }
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn request_n_plus_one_waits_until_response_n_is_written() {
+    // Room for less than one response: the first is stuck, so nothing behind it is looked at.
+    play(Limits::default(), 100, |worker, far, poll| {
+        assert!(!poll());
+        let asked = ASK.repeat(3);
+        let mut sent = 0;
+        while sent < asked.len() {
+            sent += far.put(&asked[sent..]);
+            assert!(!poll());
+        }
+        assert_eq!(requests(worker), 1, "the second was dispatched before the first was written");
+        for n in 1..=3 {
+            assert_eq!(requests(worker), n, "exactly one thing resumes");
+            assert!(take_response(&far, poll).starts_with("HTTP/1.1 200 OK\r\n"));
+            assert!(!poll());
+        }
+        assert_eq!(worker.flows.states()[0].phase, Phase::Idle);
+        assert!(far.take(1).is_empty());
+    });
+}
+
+#[test]
+fn a_client_that_reads_nothing_is_in_the_end_not_read() {
+    for buffer in [64, 1000] {
+        let limits = Limits { client_buffer: buffer, ..Limits::default() };
+        play(limits, 100, |worker, far, poll| {
+            assert!(!poll());
+            let mut quiet = 0;
+            while quiet < 3 {
+                quiet = if far.put(ASK) == 0 { quiet + 1 } else { 0 };
+                assert!(!poll());
+            }
+            // What was answered (and is stuck) and what waits behind it, to the byte.
+            let answered = u64::from(requests(worker)) * ASK.len() as u64;
+            assert_eq!(far.taken_by_peer(), answered + buffer as u64);
+            let state = worker.flows.states()[0];
+            assert_eq!(state.client_paused_by(), Some(crate::flow::PausedBy::Order));
+            assert!(state.down.sink_waits.is_some(), "and who holds it up can be seen: {state}");
+        });
+    }
+}
+
+#[test]
+fn an_idle_connection_holds_nothing() {
+    play(Limits::default(), 1000, |worker, far, poll| {
+        far.put(ASK);
+        assert!(!poll());
+        take_response(&far, poll);
+        assert!(!poll());
+        worker.flows.sweep(Duration::from_secs(1));
+        assert!(!poll());
+        let state = worker.flows.states()[0];
+        assert_eq!((state.phase, state.up.held, state.down.held), (Phase::Idle, 0, 0));
+        worker.flows.sweep(Duration::from_secs(62));
+        assert!(poll(), "and ends by its deadline");
+    });
+}
+
+#[test]
+fn memory_is_waited_for_and_given_back() {
+    let one = Limits::default().bound().total();
+    let limits = || Limits { memory_total: Some(one), ..Limits::default() };
+    // Taken by another connection: 503 after a second, without a byte having been read.
+    play(limits(), 1000, |worker, far, poll| {
+        let taken = worker.shared.memory.as_ref().unwrap().try_acquire().unwrap();
+        far.put(ASK);
+        assert!(!poll());
+        assert_eq!((worker.flows.states()[0].phase, far.taken_by_peer()), (Phase::Admitting, 0));
+        worker.flows.sweep(Duration::from_millis(1200));
+        poll();
+        let text = String::from_utf8(far.take(1000)).unwrap();
+        assert!(text.starts_with("HTTP/1.1 503 ") && text.contains("\r\nRetry-After: 1\r\n"), "{text}");
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{text}");
+        drop(taken);
+    });
+    // Free again in time: served; and free again afterwards.
+    play(limits(), 1000, |worker, far, poll| {
+        let memory = worker.shared.memory.as_ref().unwrap();
+        let taken = memory.try_acquire().unwrap();
+        far.put(ASK);
+        assert!(!poll());
+        drop(taken);
+        assert!(!poll());
+        assert!(take_response(&far, poll).starts_with("HTTP/1.1 200 "));
+        assert!(!poll());
+        assert_eq!(memory.available_permits(), 1, "an idle connection reserves nothing");
+    });
+}
+
+#[test]
+fn the_constants_are_whole_responses() {
+    for text in [crate::answer::NO_MEMORY, crate::answer::NOT_ALLOWED] {
+        let text = std::str::from_utf8(text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{text}");
+    }
+}
