@@ -155,6 +155,17 @@ pub(crate) struct Sizes {
     #[arg(long, value_name = "N", default_value_t = limits().response_head.fields, value_parser = units::count)]
     pub(crate) max_response_fields: usize,
 
+    /// What all connections together may hold [default: no limit but --max-connections]
+    ///
+    /// Each connection that is not idle sets its whole bound aside (see --explain-memory). What
+    /// finds too little left waits for --memory-wait and is then answered with 503.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory_total: Option<Size>,
+
+    /// Say what a connection holds at most with these sizes, and end
+    #[arg(long)]
+    pub(crate) explain_memory: bool,
+
     /// How much a client that goes on sending after its last response is still read
     #[arg(long, value_name = "SIZE", default_value_t = Size(limits().linger_bytes))]
     pub(crate) linger_bytes: Size,
@@ -175,6 +186,10 @@ pub(crate) struct Deadlines {
     /// An origin connection without a request
     #[arg(long, value_name = "TIME", default_value_t = Span(limits().origin_idle_timeout))]
     pub(crate) origin_idle_timeout: Span,
+
+    /// A request that waits for its share of --memory-total
+    #[arg(long, value_name = "TIME", default_value_t = Span(limits().memory_wait))]
+    pub(crate) memory_wait: Span,
 
     /// Looking an origin up and connecting to it, all its addresses together, or off
     #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().connect_timeout))]

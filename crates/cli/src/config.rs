@@ -7,7 +7,9 @@ use std::time::Duration;
 use sluicegate::{HalfClose, Limits};
 use tracing::level_filters::LevelFilter;
 
-use crate::args::{Access, Args, DEFAULT_PORT, Deadlines, HalfCloseArg, Listen, LogFormat, LogLevel, Logs, Sizes};
+use crate::args::{
+    Access, Args, DEFAULT_PORT, Deadlines, HalfCloseArg, Listen, LogFormat, LogLevel, Logs, Size, Sizes,
+};
 use crate::rules::Rules;
 
 /// Everything that the flags decide.
@@ -30,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) log_query: bool,
     pub(crate) log_level: LevelFilter,
     pub(crate) quiet: bool,
+    /// Only say what a connection holds at most.
+    pub(crate) explain_memory: bool,
 }
 
 /// Where the access log goes, and how it looks.
@@ -67,6 +71,7 @@ impl Config {
             log_query: logs.log_query,
             log_level: level(logs.log_level.unwrap_or(if logs.quiet { LogLevel::Error } else { LogLevel::Warn })),
             quiet: logs.quiet,
+            explain_memory: sizes.explain_memory,
             access_log: log_file(logs)?,
         })
     }
@@ -110,6 +115,8 @@ fn limits(sizes: &Sizes, deadlines: &Deadlines, half_close: HalfClose) -> Limits
     limits.head.fields = sizes.max_fields;
     limits.response_head.bytes = sizes.max_response_head.bytes();
     limits.response_head.fields = sizes.max_response_fields;
+    limits.memory_total = sizes.memory_total.map(Size::bytes);
+    limits.memory_wait = deadlines.memory_wait.0;
     limits.half_close = half_close;
     limits.head_timeout = deadlines.head_timeout.0;
     limits.idle_timeout = deadlines.idle_timeout.0;

@@ -8,6 +8,7 @@ mod access_log;
 mod args;
 mod config;
 mod descriptors;
+mod explain;
 mod house;
 mod listen;
 mod rules;
@@ -32,6 +33,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if config.explain_memory {
+        say::answer(&explain::memory(&config.limits));
+        return ExitCode::SUCCESS;
+    }
     match run::run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

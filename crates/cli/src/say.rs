@@ -6,3 +6,8 @@ use std::io::Write;
 pub(crate) fn line(text: &str) {
     let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
 }
+
+/// Writes what was asked for to the standard output.
+pub(crate) fn answer(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

@@ -40,6 +40,9 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("--max-response-head", "", "--max-response-head"),
     ("--max-response-fields", "0", "it must be at least 1"),
     ("--linger-bytes", "1.5M", SIZE),
+    ("--memory-total", "lots", SIZE),
+    ("--memory-total", "1KiB", "at least what one connection may hold (--explain-memory says how much)"),
+    ("--memory-wait", "off", TIME),
     ("--head-timeout", "0", "it must be more than 0, or off"),
     ("--head-timeout", "soon", TIME),
     ("--idle-timeout", "1d", TIME),
@@ -112,4 +115,16 @@ fn help_and_version() {
             assert!(text.contains(words), "{flag}: {words}");
         }
     }
+}
+
+#[test]
+fn memory_is_explained() {
+    let output = ended(&mut sluicegate(&["--explain-memory", "--client-buffer", "1MiB"]));
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let numbers: Vec<usize> =
+        text.lines().map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect();
+    let (total, parts) = numbers.split_first().unwrap();
+    assert_eq!(parts[0], 1 << 20);
+    assert_eq!(*total, parts.iter().sum());
 }
