@@ -49,7 +49,7 @@ pub(crate) struct Args {
 pub(crate) struct Listening {
     /// Where to accept clients; may be repeated [default: 127.0.0.1:3128]
     ///
-    /// An address with a port, as 127.0.0.1:3128 or [::1]:3128, or localhost:3128 for this machine
+    /// An address with a port, as 127.0.0.1:3128 or `[::1]:3128`, or localhost:3128 for this machine
     /// over both families. Port 0 takes a free port and prints it. Addresses that other machines
     /// can reach need --allow-client.
     #[arg(long, value_name = "ADDR")]

@@ -126,5 +126,5 @@ fn memory_is_explained() {
         text.lines().map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect();
     let (total, parts) = numbers.split_first().unwrap();
     assert_eq!(parts[0], 1 << 20);
-    assert_eq!(*total, parts.iter().sum());
+    assert_eq!(*total, parts.iter().sum::<usize>());
 }
