@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -68,6 +69,8 @@ fn exit_code(child: &mut Child) -> Option<i32> {
 pub(crate) struct Proxy {
     child: Child,
     said: Arc<Mutex<String>>,
+    /// Ends when it says no more.
+    hearing: JoinHandle<()>,
     pub(crate) address: SocketAddr,
 }
 
@@ -82,12 +85,12 @@ impl Proxy {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
         let (lines, heard) = (BufReader::new(child.stderr.take().unwrap()).lines(), Arc::clone(&said));
-        std::thread::spawn(move || {
+        let hearing = std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 heard.lock().unwrap().push_str(&(line + "\n"));
             }
         });
-        let mut proxy = Self { child, said, address: ([127, 0, 0, 1], 0).into() };
+        let mut proxy = Self { child, said, hearing, address: ([127, 0, 0, 1], 0).into() };
         proxy.wait_for("\ntry: ");
         proxy.address = proxy.addresses()[0];
         if proxy.address.ip().is_unspecified() {
@@ -107,11 +110,10 @@ impl Proxy {
     }
 
     pub(crate) fn wait_for(&mut self, words: &str) {
-        let (said, child) = (Arc::clone(&self.said), &mut self.child);
         eventually(words, || {
-            let said = said.lock().unwrap();
-            let ended = child.try_wait().unwrap();
-            assert!(said.contains(words) || ended.is_none(), "it ended: {ended:?} {said}");
+            let is_all = self.hearing.is_finished();
+            let said = self.said();
+            assert!(said.contains(words) || !is_all, "it ended: {said}");
             said.contains(words).then_some(())
         });
     }
@@ -122,7 +124,8 @@ impl Proxy {
 
     /// Its exit code, when it has ended by itself.
     pub(crate) fn exit_code(&mut self) -> i32 {
-        exit_code(&mut self.child).expect("it ends")
+        let code = exit_code(&mut self.child).expect("it ends");
+        eventually("its last words", || self.hearing.is_finished().then_some(code))
     }
 
     /// Stops it; it must end well.
