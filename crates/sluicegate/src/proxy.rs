@@ -142,13 +142,13 @@ impl Proxy {
 
     /// How many client connections of this worker are live.
     #[must_use]
-    pub fn connections(&self) -> usize {
+    pub fn connection_count(&self) -> usize {
         self.worker.flows.count()
     }
 
     /// What each of them is doing: the flow state of every live connection of this worker.
     #[must_use]
-    pub fn connection_states(&self) -> Vec<ConnectionState> {
+    pub fn connections(&self) -> Vec<ConnectionState> {
         self.worker.flows.states()
     }
 

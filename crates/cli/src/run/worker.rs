@@ -72,7 +72,7 @@ async fn work(
         () = tokio::time::sleep(A_MOMENT) => None,
     };
     // Nobody listens any more only if the process is ending anyway.
-    let _ = tell.send(News::Waiting(proxy.connections()));
+    let _ = tell.send(News::Waiting(proxy.connection_count()));
     let aborted = match early {
         Some(aborted) => aborted,
         None => tokio::select! { biased;

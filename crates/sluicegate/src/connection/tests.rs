@@ -75,6 +75,7 @@ fn a_client_that_reads_nothing_is_in_the_end_not_read() {
             while quiet < 3 {
                 quiet = if far.put(ASK) == 0 { quiet + 1 } else { 0 };
                 assert!(!poll());
+                assert!(far.taken_by_peer() < 10_000, "it is read on and on");
             }
             // What was answered (and is stuck) and what waits behind it, to the byte.
             let answered = u64::from(requests(worker)) * ASK.len() as u64;

@@ -211,6 +211,41 @@ fn a_body_cut_short_never_looks_complete() {
 }
 
 #[test]
+fn bytes_behind_a_response_cost_the_origin_its_connection() {
+    for (extra, keeps) in [(&b""[..], true), (b"HTTP/1.1 200 EVIL\r\n\r\n", false)] {
+        play(&Setting::of(Framing::Empty, 100, 400), |mut running, stage| {
+            assert!(settle(&mut running, stage).is_none());
+            stage.origin.put(&[RESPONSE, b"2\r\n\r\nok", extra].concat());
+            let ended = settle(&mut running, stage);
+            assert!(matches!(ended, Some(Ok(Answered::Whole { origin_persists, .. })) if origin_persists == keeps));
+            assert!(stage.client.take(1000).ends_with(b"\r\n\r\nok"), "and nothing of them goes on");
+        });
+    }
+}
+
+#[test]
+fn interim_responses_are_relayed_and_counted() {
+    play(&Setting::of(Framing::Empty, 100, 4000), |mut running, stage| {
+        stage.origin.put(&b"HTTP/1.1 103 Hint\r\n\r\n".repeat(32));
+        assert!(settle(&mut running, stage).is_none());
+        let relayed = stage.client.take(4000);
+        assert_eq!(relayed.windows(5).filter(|part| part == b" 103 ").count(), 32);
+        stage.origin.put(b"HTTP/1.1 103 Hint\r\n\r\n");
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Origin(Fault::TooManyInterim)))));
+    });
+}
+
+#[test]
+fn nobody_switches_to_a_protocol_that_was_not_asked_for() {
+    // The exchanges of these tests offer none.
+    play(&Setting::of(Framing::Empty, 100, 400), |mut running, stage| {
+        stage.origin.put(b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nEVIL");
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Origin(Fault::Upgrade)))));
+        assert!(stage.client.take(1000).is_empty());
+    });
+}
+
+#[test]
 fn whose_turn_it_was_decides_who_is_blamed() {
     let late = Duration::from_secs(301);
     // Sent, and not a word.

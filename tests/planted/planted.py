@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Plants known bugs, one at a time, in a copy of the source, and sees the tests fail.
+
+    planted.py [--list] [--only NAME …] [--seconds N]
+
+A test that no bug can fail proves nothing. Each bug is a replacement of text that must be there exactly once; it counts
+as caught when the named tests no longer pass. `--seconds` stops planting when the time is used up (the rest is named).
+Prints `caught NAME by TEST` lines, and `N passed, N failed` alone on the last line.
+"""
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SRC = "crates/sluicegate/src/"
+
+# (name, promise, file, text, replacement)
+BUGS = [
+    ("no-hangup-watch", "promptness", "exchange.rs",
+     "            how = client.hangup(watch(limits)) => return Err(Stop::Gone(how)),\n            alarm",
+     "            alarm"),
+    ("half-close-ignored", "promptness", "exchange.rs", "HalfClose::Allow => Watch::Reset", "HalfClose::Allow => Watch::Fin"),
+    ("eager-read-without-limit", "bound", "buffer.rs",
+     "self.raw.end >= self.pool.size && !self.can_compact()", "self.raw.end > self.pool.size"),
+    ("buffer-one-larger", "bound", "buffer.rs", "vec![0; self.size]", "vec![0; self.size + 1]"),
+    ("compaction-loses-a-byte", "truth", "buffer.rs",
+     "self.bytes.copy_within(front..self.raw.end, 0);", "self.bytes.copy_within(front + 1..self.raw.end, 0);"),
+    ("gap-not-closed", "truth", "buffer.rs", "} else if self.ready.end == payload.start {", "} else if self.ready.end <= payload.start {"),
+    ("early-end", "truth", "pipe.rs",
+     "self.is_received() && self.ended && !self.has_output() && self.buffer.ready().is_empty()", "self.is_received() && self.ended"),
+    ("chunk-size-not-kept", "truth", "pipe.rs", "                self.committed = self.buffer.ready().len();\n            }\n            return;",
+     "                self.committed = self.buffer.ready().len();\n            } else { self.committed = self.buffer.ready().len(); }\n            return;"),
+    ("head-left-staged", "truth", "pipe.rs",
+     "    pub(crate) fn unstage(&mut self) {\n        self.staging.clear();", "    pub(crate) fn unstage(&mut self) {"),
+    ("truncation-is-an-end", "truth", "transport/pump.rs",
+     "        pipe.end_of_input().map_err(End::Truncated)?;", "        if pipe.end_of_input().is_err() { return Err(End::Sink); }"),
+    ("order-lost", "order", "connection/serve.rs",
+     "let sent = matches!(attend(cx.client, self.request, limits, cx.flow, flush).await, Ok(Ok(())));",
+     "drop(flush); let sent = limits.client_buffer > 0;"),
+    ("own-answer-unwatched", "pause", "connection/serve.rs",
+     "let sent = matches!(attend(cx.client, self.request, limits, cx.flow, flush).await, Ok(Ok(())));",
+     "let sent = flush.await.is_ok();"),
+    ("an-arm-starves", "no arm starves", "transport/pump.rs", "const MOVES: u32 = 16;", "const MOVES: u32 = 1_000_000;"),
+    ("deadline-extended-by-interim", "end", "transport/pump.rs",
+     "            pipe.received(n);\n            lane.took(n);", "            pipe.received(n);\n            lane.touch();\n            lane.took(n);"),
+    ("deadline-never-extended", "end", "flow.rs",
+     "    pub(crate) fn touch(&self) {\n", "    pub(crate) fn touch(&self) {\n        if self.deadline.load(Relaxed) != NEVER && self.requests.load(Relaxed) == 0 { return; }\n"),
+    ("no-deadline", "end", "flow.rs", "if self.deadline.load(Relaxed) <= self.clock.millis() {", "if self.deadline.load(Relaxed) < 1 {"),
+    ("the-wrong-one-is-blamed", "end", "exchange.rs", "(true, false) => Stop::Origin(Fault::ResponseTimeout)", "(true, false) => Stop::ClientSlow"),
+    ("idle-keeps-its-memory", "bound", "connection.rs", "    busy.memory = None;\n    loop {", "    loop {"),
+    ("idle-keeps-its-buffer", "bound", "buffer.rs", "            if !self.bytes.is_empty() {\n                self.pool", "            if self.bytes.len() == 1 {\n                self.pool"),
+    ("abort-says-fin", "truth", "transport/tcp.rs", "            write.forget();", "            drop(write);"),
+    ("extra-bytes-are-reused", "truth", "exchange.rs",
+     "let origin_persists = sent && untouched &&", "let origin_persists = sent && (untouched || sent) &&"),
+    ("interim-without-limit", "bound", "exchange.rs", "for _ in 0..=MAX_INTERIM {", "for _ in 0..=u32::MAX {"),
+    ("upgrade-unasked", "truth", "exchange.rs", "if !(self.asked.upgrade && chosen", "if !(chosen"),
+]
+
+
+def plant(tree, bug):
+    name, _, file, old, new = bug
+    path = os.path.join(tree, SRC, file)
+    with open(path) as f:
+        text = f.read()
+    if text.count(old) != 1:
+        raise SystemExit(f"{name}: its text stands {text.count(old)} times in {file}; mend this list")
+    with open(path, "w") as f:
+        f.write(text.replace(old, new))
+    return path, text
+
+
+def failing(tree, target, tests):
+    """The tests that fail, or None if all pass; a tree that does not compile is an error of this list."""
+    command = ["cargo", "test", "-q", "-p", "sluicegate", *tests]
+    env = dict(os.environ, CARGO_TARGET_DIR=target, CARGO_TERM_COLOR="never", PROPTEST_FAILURE_PERSISTENCE="off")
+    try:
+        run = subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True, timeout=240)
+    except subprocess.TimeoutExpired:
+        return ["(it never ends)"]
+    if run.returncode == 0:
+        return None
+    failed = re.findall(r"^    ([a-z_0-9:]+)$", run.stdout, re.M)
+    if not failed and "error: could not compile" in run.stderr:
+        raise SystemExit(run.stderr[-3000:])
+    return sorted(set(failed)) or ["(it crashes)"]
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("--list", action="store_true")
+    ap.add_argument("--only", nargs="*", default=[])
+    ap.add_argument("--seconds", type=float, default=1e9)
+    ap.add_argument("--target", default=os.path.join(ROOT, "target", "planted"))
+    ap.add_argument("--tests", nargs="*", default=["--lib"], help="what is run: default the library's own tests")
+    args = ap.parse_args()
+    bugs = [bug for bug in BUGS if not args.only or bug[0] in args.only]
+    if args.list:
+        for bug in bugs:
+            print(f"{bug[0]:32} {bug[1]:16} {bug[2]}")
+        return 0
+    passed = failed = 0
+    stop = time.monotonic() + args.seconds
+    with tempfile.TemporaryDirectory() as folder:
+        tree = os.path.join(folder, "tree")
+        shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns("target", ".git"))
+        if failing(tree, args.target, args.tests):
+            raise SystemExit("the tests fail without any bug planted")
+        for bug in bugs:
+            if time.monotonic() > stop:
+                print(f"not planted for lack of time: {bug[0]}")
+                continue
+            path, text = plant(tree, bug)
+            by = failing(tree, args.target, args.tests)
+            if by:
+                passed += 1
+                print(f"caught {bug[0]:32} by {', '.join(by[:3])}", flush=True)
+            else:
+                failed += 1
+                print(f"NOT CAUGHT {bug[0]} ({bug[1]}, {bug[2]})", flush=True)
+            with open(path, "w") as f:
+                f.write(text)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
