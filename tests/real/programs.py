@@ -9,9 +9,11 @@ PACKAGES = {
     "curl": "curl",
     "dpkg-deb": "dpkg",
     "git": "git",
+    "haproxy": "haproxy",
     "nginx": "nginx-light",
     "node": "nodejs",
     "openssl": "openssl",
+    "ss": "iproute2",
 }
 # The daemons live in the sbin directories, which are not on every user's PATH.
 SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/local/sbin"])

@@ -18,6 +18,7 @@ sys.dont_write_bytecode = True  # a checkout stays clean
 import apt_tests  # noqa: F401,E402 (importing a module registers its tests)
 import bulk_tests  # noqa: F401,E402
 import curl_tests  # noqa: F401,E402
+import flow_tests  # noqa: F401,E402
 import git_tests  # noqa: F401,E402
 import language_tests  # noqa: F401,E402
 import live_tests  # noqa: F401,E402

@@ -2,7 +2,7 @@
 """What clients that never read cost: user memory of the proxy, and the kernel's memory of both of its sockets.
 
     slow_readers.py --proxy 'sluicegate=target/release/sluicegate --listen 127.0.0.1:{port}' [--haproxy] [--clients 300]
-                    [--first-mib 200] [--unread-mib 16] [--settle 3]
+                    [--first-mib 200] [--unread-mib 16] [--settle 4]
 
 Each client asks for a body, reads `--first-mib` of it at full speed, and then reads no more. The peers' sockets are not
 counted. Linux, root not needed; all traffic on loopback. Prints one line of figures per proxy, in KiB per client.
@@ -144,9 +144,7 @@ def measure(name, command, args):
                 if not got:
                     raise SystemExit(f"{name}: the response ended early")
                 left -= got
-        time.sleep(args.settle)
-        send, receive = kernel_kib(port, origin.port)
-        user = rss_kib(proxy.pid) - before
+        send, receive, user = settled(lambda: (*kernel_kib(port, origin.port), rss_kib(proxy.pid) - before), args.settle)
         n = len(clients)
         print(f"{name:24} per client: user {user / n:8.1f} KiB, kernel sending {send / n:8.1f}, "
               f"kernel receiving {receive / n:8.1f}, sum {(user + send + receive) / n:8.1f}", flush=True)
@@ -157,6 +155,19 @@ def measure(name, command, args):
         proxy.terminate()
         proxy.wait(20)
         origin.sock.close()
+
+
+def settled(figures, patience):
+    """The figures once their sum has stood still for `patience` seconds: what an origin still pours in would be missed."""
+    last, since, until = None, time.monotonic(), time.monotonic() + 120
+    while time.monotonic() < until:
+        now = figures()
+        if last is None or abs(sum(now) - sum(last)) > 0.01 * sum(last):
+            last, since = now, time.monotonic()
+        elif time.monotonic() - since > patience:
+            return now
+        time.sleep(0.5)
+    return last
 
 
 def ask(port, request):
@@ -172,7 +183,7 @@ def main():
     ap.add_argument("--clients", type=int, default=300)
     ap.add_argument("--first-mib", type=int, default=0, help="read this much at full speed first")
     ap.add_argument("--unread-mib", type=int, default=16)
-    ap.add_argument("--settle", type=float, default=3)
+    ap.add_argument("--settle", type=float, default=4, help="seconds without change before it is measured")
     args = ap.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
