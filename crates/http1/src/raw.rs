@@ -155,9 +155,13 @@ impl Raw {
         }
     }
 
-    /// Remembers that the head was refused: it stays readable for the log, and stays refused.
+    /// Remembers that the head was refused: its text stays readable for the log, nothing else, and
+    /// it stays refused.
     #[cold]
     pub(crate) fn refuse(&mut self, why: Malformed) -> Malformed {
+        self.index.clear();
+        self.nominations.clear();
+        self.connection = Connection::NONE;
         self.stage = Stage::Refused(why);
         why
     }

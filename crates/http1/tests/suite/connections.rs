@@ -81,6 +81,19 @@ fn long_lists_are_honoured_to_their_end_and_bounded() {
 }
 
 #[test]
+fn a_head_refused_for_its_connection_shows_nothing() {
+    let limits = HeadLimits { fields: 2, ..HeadLimits::default() };
+    let text = b"GET / HTTP/1.1\r\nConnection: close, a, b, c\r\n\r\n";
+    for pieces in [vec![&text[..]], text.chunks(1).collect()] {
+        let mut head = RequestHead::new();
+        let last = pieces.into_iter().map(|piece| head.receive(piece, &limits)).last();
+        assert_eq!(last, Some(Err(Malformed::TooManyNominations)));
+        assert_eq!((head.method(), head.fields().count()), (&b""[..], 0));
+        assert!(!head.has(Name::Connection) && !head.connection().close && !head.is_nominated(b"a"));
+    }
+}
+
+#[test]
 fn junk_in_connection_is_harmless() {
     let head = with("Connection: a b;c=\"d, e\", \u{e9}, @\r\nX: 1\r\n");
     assert!(!head.connection().nominates);
