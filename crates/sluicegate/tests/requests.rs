@@ -255,6 +255,6 @@ fn clients_beyond_the_limit_wait_for_a_place() {
     }
     for (n, mut client) in clients.into_iter().enumerate() {
         assert_eq!(mirrored(&client.response("GET")).line(), format!("GET /{n} HTTP/1.1"));
-        assert!(gate.proxy.connections() <= 2);
+        assert!(gate.proxy.connection_count() <= 2);
     }
 }

@@ -223,7 +223,7 @@ impl Gate {
     /// What the policy has been told when no connection is left: nothing can come after that.
     #[track_caller]
     pub fn told_in_the_end(&self) -> Vec<Told> {
-        super::eventually("all connections end", || self.proxy.connections() == 0);
+        super::eventually("all connections end", || self.proxy.connection_count() == 0);
         self.told(0)
     }
 
