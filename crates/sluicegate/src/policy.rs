@@ -12,7 +12,9 @@ pub trait Policy: Send + Sync + 'static {
     }
 
     /// Whether `client` may reach `address`: asked for each resolved address before it is
-    /// dialled, so that no name and no redirect leads around it.
+    /// dialled, and of each kept connection before it is lent, so that no name, no redirect and
+    /// nobody else's connection leads around it. It runs on the connection's own task, under a
+    /// lock of the worker: it must be quick and must not wait.
     ///
     /// # Errors
     /// The sentence that the user is shown, with 403.

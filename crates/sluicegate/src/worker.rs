@@ -116,6 +116,11 @@ impl Worker {
         self.flows.count() == 0 && self.origins.count() == 0
     }
 
+    /// Whether `client` may use a connection to `address` that is there already.
+    pub(crate) fn allows(&self, client: &Client, address: SocketAddr) -> bool {
+        self.shared.policy.address(client, address).is_ok()
+    }
+
     /// What may be dialled for `client`.
     pub(crate) fn gate<'a>(&'a self, client: &'a Client) -> impl Gate + 'a {
         PolicyGate { shared: &self.shared, client }

@@ -248,7 +248,7 @@ async fn plain<C: Transport>(
     pipes.request.begin(ask.framing, encoding, chunks);
     let key = key(to);
     let idempotent = matches!(head.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE");
-    let mut kept = cx.worker.origins.checkout(&key, !idempotent);
+    let mut kept = cx.worker.origins.checkout(&key, !idempotent, |address| cx.worker.allows(cx.who, address));
     loop {
         let reused = kept.is_some();
         let reached = match kept.take() {

@@ -36,18 +36,25 @@ impl Idle {
         Self { most, shelf: Mutex::default() }
     }
 
-    /// The one that was used last and still looks well. With `peek` the kernel is asked as well:
-    /// for a request that must not be sent twice.
-    pub(crate) fn checkout(&self, key: &[u8], peek: bool) -> Option<(Tcp, SocketAddr)> {
+    /// The one that was used last, still looks well, and leads where this client may go: it
+    /// may have been dialled for another. With `peek` the kernel is asked how it looks as well: for
+    /// a request that must not be sent twice.
+    pub(crate) fn checkout(
+        &self,
+        key: &[u8],
+        peek: bool,
+        may: impl Fn(SocketAddr) -> bool,
+    ) -> Option<(Tcp, SocketAddr)> {
         let Shelf { kept, count } = &mut *self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         let of_origin = kept.get_mut(key)?;
-        while let Some(one) = of_origin.pop() {
+        loop {
+            let open = of_origin.iter().rposition(|one| may(one.address))?;
+            let one = of_origin.remove(open);
             *count = count.saturating_sub(1);
             if !one.tcp.is_stale(peek) {
                 return Some((one.tcp, one.address));
             }
         }
-        None
     }
 
     /// Keeps `tcp` for the next request to `key`.
