@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plants known bugs, one at a time, in a copy of the source, and sees the tests fail.
 
-    planted.py [--list] [--only NAME …] [--seconds N]
+    planted.py [--list] [--only NAME …] [--shuffle] [--seconds N]
 
 A test that no bug can fail proves nothing. Each bug is a replacement of text that must be there exactly once; it counts
 as caught when the named tests no longer pass. `--seconds` stops planting when the time is used up (the rest is named).
@@ -9,6 +9,7 @@ Prints `caught NAME by TEST` lines, and `N passed, N failed` alone on the last l
 """
 import argparse
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -94,11 +95,14 @@ def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--list", action="store_true")
     ap.add_argument("--only", nargs="*", default=[])
+    ap.add_argument("--shuffle", action="store_true", help="in an order of its own each time, for a bounded run")
     ap.add_argument("--seconds", type=float, default=1e9)
     ap.add_argument("--target", default=os.path.join(ROOT, "target", "planted"))
     ap.add_argument("--tests", nargs="*", default=["--lib"], help="what is run: default the library's own tests")
     args = ap.parse_args()
     bugs = [bug for bug in BUGS if not args.only or bug[0] in args.only]
+    if args.shuffle:
+        random.shuffle(bugs)
     if args.list:
         for bug in bugs:
             print(f"{bug[0]:32} {bug[1]:16} {bug[2]}")
