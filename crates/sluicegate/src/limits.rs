@@ -183,12 +183,14 @@ impl Limits {
     pub fn bound(&self) -> Bound {
         // As it came, as it leaves, and what is added on the way.
         let twice = |bytes: usize| bytes.saturating_mul(2).saturating_add(ADDED_TO_HEADS);
+        // A list of spans grows in powers of two.
+        let listed = |fields: usize| fields.checked_next_power_of_two().unwrap_or(fields).saturating_mul(28);
         Bound {
             client_buffer: self.client_buffer,
             origin_buffer: self.origin_buffer,
             request_heads: twice(self.head.bytes),
             response_heads: twice(self.response_head.bytes),
-            fields: self.head.fields.saturating_add(self.response_head.fields).saturating_mul(28),
+            fields: listed(self.head.fields).saturating_add(listed(self.response_head.fields)),
         }
     }
 
