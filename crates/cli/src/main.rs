@@ -1,19 +1,31 @@
-//! The binary `sluicegate`: `args` (what was typed), `config` (what it means), `descriptors` (how
-//! many files may be open), `listen` (sockets), `rules` (who may go where), `access_log`, `run`
-//! (workers, signals, stop).
+//! The binary `sluicegate`, a room per module; each uses only those above it: `say` (the standard
+//! error), `rules` (who may go where), `args` (what was typed), `config` (what it means),
+//! `descriptors` (how many files may be open), `explain` (what memory that takes), `listen`
+//! (sockets), `access_log`, `house` (rules and log as the library asks for them), `run` (workers,
+//! signals, stop).
 //!
 //! Ends with 0 when all went well, 1 when something failed while it ran, 2 when a flag was wrong.
 
-mod access_log;
-mod args;
-mod config;
-mod descriptors;
-mod explain;
-mod house;
-mod listen;
-mod rules;
-mod run;
+// The blank lines keep the order.
 mod say;
+
+mod rules;
+
+mod args;
+
+mod config;
+
+mod descriptors;
+
+mod explain;
+
+mod listen;
+
+mod access_log;
+
+mod house;
+
+mod run;
 
 use std::process::ExitCode;
 
