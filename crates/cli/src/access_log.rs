@@ -19,6 +19,7 @@ use sluicegate::Record;
 use crate::args::LogFormat;
 use crate::config::LogFile;
 use entry::Entry;
+pub(crate) use entry::Extent;
 use sink::Sink;
 use spool::{Pace, Spool};
 
@@ -30,8 +31,7 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 pub(crate) struct AccessLog {
     spool: Spool,
     look: Look,
-    /// Whether query strings are written too.
-    query: bool,
+    extent: Extent,
 }
 
 #[derive(Debug)]
@@ -46,33 +46,33 @@ impl AccessLog {
     ///
     /// # Errors
     /// The file cannot be opened.
-    pub(crate) fn to_file(file: &LogFile, query: bool, workers: usize) -> anyhow::Result<Self> {
+    pub(crate) fn to_file(file: &LogFile, extent: Extent, workers: usize) -> anyhow::Result<Self> {
         let sink = if file.path.as_os_str() == "-" { Sink::stdout() } else { Sink::file(&file.path) };
         let sink = sink.with_context(|| format!("cannot open the access log {}", file.path.display()))?;
         let look = match file.format {
             LogFormat::Combined => Look::Combined,
             LogFormat::Json => Look::Json(json::Process::new(SystemTime::now())),
         };
-        Self::new(sink, look, query, workers, Pace::Gathered)
+        Self::new(sink, look, extent, workers, Pace::Gathered)
     }
 
     /// Short lines on the standard error, as they come.
     ///
     /// # Errors
     /// There is no descriptor left, or no thread.
-    pub(crate) fn to_terminal(query: bool, workers: usize) -> anyhow::Result<Self> {
+    pub(crate) fn to_terminal(extent: Extent, workers: usize) -> anyhow::Result<Self> {
         let sink = Sink::stderr().context("cannot write to the standard error")?;
-        Self::new(sink, Look::Terminal, query, workers, Pace::AtOnce)
+        Self::new(sink, Look::Terminal, extent, workers, Pace::AtOnce)
     }
 
-    fn new(sink: Sink, look: Look, query: bool, workers: usize, pace: Pace) -> anyhow::Result<Self> {
+    fn new(sink: Sink, look: Look, extent: Extent, workers: usize, pace: Pace) -> anyhow::Result<Self> {
         let spool = Spool::start(sink, workers, pace).context("cannot start the thread of the access log")?;
-        Ok(Self { spool, look, query })
+        Ok(Self { spool, look, extent })
     }
 
     /// Writes a line about `record`. Never waits; what there is no room for is counted as lost.
     pub(crate) fn write(&self, record: &Record<'_>) {
-        let entry = Entry::new(record, self.query);
+        let entry = Entry::new(record, self.extent);
         self.spool.line(|out| match &self.look {
             Look::Terminal => terminal::write(&entry, out),
             Look::Combined => combined::write(&entry, out),

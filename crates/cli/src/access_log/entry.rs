@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
-use sluicegate::{Ended, Record};
+use sluicegate::transport::Hangup;
+use sluicegate::{Ended, HalfClose, Record};
 use sluicegate_http1::{Name, RequestHead, Target, target};
 
 use super::redact;
@@ -36,11 +37,26 @@ pub(super) struct Entry<'a> {
     /// The token of RFC 9209 §2.3.
     pub(super) error: Option<&'static str>,
     pub(super) ended: Ended,
+    /// What to do about how it ended.
+    pub(super) remedy: Option<&'static str>,
+    /// How long the response waited for the client to read.
+    pub(super) paused_by_client: Duration,
+    /// How long the request waited for the origin to read.
+    pub(super) paused_by_origin: Duration,
+}
+
+/// What the configuration says about lines.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extent {
+    /// Query strings are written too.
+    pub(crate) query: bool,
+    /// What a client's FIN meant.
+    pub(crate) half_close: HalfClose,
 }
 
 impl<'a> Entry<'a> {
-    pub(super) fn new(record: &Record<'a>, query: bool) -> Self {
-        let head = record.request;
+    pub(super) fn new(record: &Record<'a>, extent: Extent) -> Self {
+        let (head, query) = (record.request, extent.query);
         let asked = Asked::of(head, query);
         Self {
             id: record.id,
@@ -61,6 +77,9 @@ impl<'a> Entry<'a> {
             connect: record.connect,
             error: record.fault.map(|fault| fault.token()),
             ended: record.ended,
+            remedy: remedy(record.ended, extent.half_close),
+            paused_by_client: record.paused_by_client,
+            paused_by_origin: record.paused_by_origin,
         }
     }
 
@@ -100,6 +119,12 @@ impl<'a> Asked<'a> {
             _ => Self { method: None, url: None, is_whole: false },
         }
     }
+}
+
+/// With `allow`, a FIN ends only what lacks the rest of its request: there is none for that.
+fn remedy(ended: Ended, half_close: HalfClose) -> Option<&'static str> {
+    let is_fin = ended == Ended::ClientGone(Hangup::Fin) && half_close == HalfClose::Abort;
+    is_fin.then_some("a client that only shuts its sending side is served with --half-close allow")
 }
 
 fn requested_host(head: &RequestHead) -> Option<String> {
@@ -145,6 +170,9 @@ pub(super) mod tests {
             connect: Some(Duration::from_millis(20)),
             error: None,
             ended: Ended::Complete,
+            remedy: None,
+            paused_by_client: Duration::from_micros(1_500),
+            paused_by_origin: Duration::ZERO,
         }
     }
 
@@ -180,6 +208,16 @@ pub(super) mod tests {
             (b"password=hunter2&user=x HTTP/1.1\r\n\r\n", "- -"),
         ] {
             assert_eq!(asked(sent), shown, "{}", String::from_utf8_lossy(sent));
+        }
+    }
+
+    #[test]
+    fn only_a_fin_that_was_taken_for_the_end_has_a_remedy() {
+        let fin = Ended::ClientGone(Hangup::Fin);
+        assert!(remedy(fin, HalfClose::Abort).unwrap().ends_with("--half-close allow"));
+        assert_eq!(remedy(fin, HalfClose::Allow), None);
+        for ended in [Ended::ClientGone(Hangup::Reset), Ended::Complete, Ended::Deadline] {
+            assert_eq!(remedy(ended, HalfClose::Abort), None, "{ended}");
         }
     }
 

@@ -14,7 +14,7 @@ pub(super) struct Process {
     began: u128,
 }
 
-/// Times in whole milliseconds, as Smokescreen has them; `duration_ms` to the microsecond.
+/// Times in whole milliseconds, as Smokescreen has them; those that it has not to the microsecond.
 #[derive(Serialize)]
 struct Line<'a> {
     id: String,
@@ -29,9 +29,12 @@ struct Line<'a> {
     status: Option<u16>,
     error: Option<&'static str>,
     ended: String,
+    remedy: Option<&'static str>,
     dns_lookup_time_ms: Option<u128>,
     conn_establish_time_ms: Option<u128>,
     duration_ms: f64,
+    paused_by_client_ms: f64,
+    paused_by_origin_ms: f64,
     bytes_in: u64,
     bytes_out: u64,
 }
@@ -65,9 +68,12 @@ impl Process {
             status: entry.status,
             error: entry.error,
             ended: entry.ended.to_string(),
+            remedy: entry.remedy,
             dns_lookup_time_ms: entry.lookup.map(|time| time.as_millis()),
             conn_establish_time_ms: entry.connect.map(|time| time.as_millis()),
             duration_ms: millis(entry.duration),
+            paused_by_client_ms: millis(entry.paused_by_client),
+            paused_by_origin_ms: millis(entry.paused_by_origin),
             bytes_in: entry.bytes_in,
             bytes_out: entry.bytes_out,
         }
@@ -110,9 +116,12 @@ mod tests {
                 "status": 200,
                 "error": null,
                 "ended": "complete",
+                "remedy": null,
                 "dns_lookup_time_ms": 1,
                 "conn_establish_time_ms": 20,
                 "duration_ms": 12.345,
+                "paused_by_client_ms": 1.5,
+                "paused_by_origin_ms": 0.0,
                 "bytes_in": 100,
                 "bytes_out": 1234,
             })

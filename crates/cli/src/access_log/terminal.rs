@@ -34,6 +34,9 @@ fn line(entry: &Entry<'_>, zone: TimeZone, out: &mut Vec<u8>) {
         (None, Ended::Complete) => {}
         (None, ended) => drop(write!(out, " {ended}")),
     }
+    if let Some(remedy) = entry.remedy {
+        let _ = write!(out, " ({remedy})");
+    }
     out.push(b'\n');
 }
 
@@ -62,6 +65,8 @@ fn time(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use sluicegate::transport::Hangup;
+
     use super::super::entry::tests::entry;
     use super::*;
 
@@ -78,6 +83,8 @@ mod tests {
         assert!(shown(&failed).ends_with(" 502 1.2 kB 12 ms dns_error\n"));
         let gone = Entry { status: None, ended: Ended::Stopped, bytes_out: 0, ..entry() };
         assert!(shown(&gone).ends_with(" - 0 B 12 ms stopped\n"));
+        let half = Entry { ended: Ended::ClientGone(Hangup::Fin), remedy: Some("do this"), ..entry() };
+        assert!(shown(&half).ends_with(" 12 ms client-fin (do this)\n"));
     }
 
     #[test]

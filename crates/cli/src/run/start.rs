@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tracing::level_filters::LevelFilter;
 
-use crate::access_log::AccessLog;
+use crate::access_log::{AccessLog, Extent};
 use crate::config::Config;
 use crate::say;
 
@@ -24,11 +24,10 @@ pub(super) fn tracing(level: LevelFilter) {
 
 /// The access log that was asked for; without one, short lines if somebody is looking.
 pub(super) fn access_log(config: &Config) -> anyhow::Result<Option<AccessLog>> {
+    let extent = Extent { query: config.log_query, half_close: config.limits.half_close };
     match &config.access_log {
-        Some(file) => AccessLog::to_file(file, config.log_query, config.workers).map(Some),
-        None if stderr().is_terminal() && !config.quiet => {
-            AccessLog::to_terminal(config.log_query, config.workers).map(Some)
-        }
+        Some(file) => AccessLog::to_file(file, extent, config.workers).map(Some),
+        None if stderr().is_terminal() && !config.quiet => AccessLog::to_terminal(extent, config.workers).map(Some),
         None => Ok(None),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
@@ -24,6 +25,48 @@ fn logged(format: &str, more: &[&str], requests: &[&str]) -> Vec<String> {
     }
     proxy.stop();
     dir.read("log").lines().map(str::to_owned).collect()
+}
+
+/// Shuts the sending side in mid-response, and waits for the end.
+fn shut(proxy: SocketAddr, origin: &Origin) {
+    let mut client = TcpStream::connect(proxy).unwrap();
+    write!(client, "GET {} HTTP/1.1\r\nHost: x\r\n\r\n", origin.url("/gate")).unwrap();
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"hel") {
+        let mut piece = [0; 1024];
+        let n = client.read(&mut piece).unwrap();
+        assert_ne!(n, 0, "it ended too early");
+        seen.extend_from_slice(&piece[..n]);
+    }
+    client.shutdown(Shutdown::Write).unwrap();
+    assert!(client.read_to_end(&mut seen).is_err(), "a response that was cut short looks whole");
+}
+
+const REMEDY: &str = "a client that only shuts its sending side is served with --half-close allow";
+
+#[test]
+fn the_end_by_a_fin_names_its_remedy() {
+    let (dir, origin) = (Dir::new(), Origin::new());
+    for (flags, cut_short) in [("abort", false), ("allow", true)] {
+        let log = dir.path(flags);
+        let mut proxy = Proxy::start(&["--half-close", flags, "--access-log", &log, "--access-log-format", "json"]);
+        if cut_short {
+            // A request that lacks its end is not served with `allow` either.
+            let mut client = proxy.connect();
+            let url = origin.url("/unread");
+            write!(client, "PUT {url} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf").unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            let _ = client.read_to_end(&mut Vec::new());
+        } else {
+            shut(proxy.address, &origin);
+        }
+        proxy.stop();
+        let line: Value = serde_json::from_str(dir.read(flags).trim_end()).unwrap();
+        assert_eq!(line["ended"], "client-fin", "{line}");
+        assert_eq!(line["remedy"], if cut_short { Value::Null } else { REMEDY.into() }, "{line}");
+    }
+    let seen = on_a_terminal(&[], |port| shut(([127, 0, 0, 1], port).into(), &origin));
+    assert!(seen.contains(&format!(" client-fin ({REMEDY})\r\n")), "{seen}");
 }
 
 fn json(requests: &[&str]) -> Vec<Value> {
@@ -51,6 +94,7 @@ fn json_of_a_request() {
         ("status", 200.into()),
         ("error", Value::Null),
         ("ended", "complete".into()),
+        ("remedy", Value::Null),
         ("dns_lookup_time_ms", Value::Null),
     ] {
         assert_eq!(line[field], value, "{field} of {line}");
@@ -165,10 +209,10 @@ fn nothing_is_logged_unless_asked_for() {
 fn a_terminal_is_shown_a_short_line_per_request() {
     let origin = Origin::new();
     let ask = |port: u16| {
-        let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
         client.write_all(get(&origin.url("/\u{1b}[2J?hunter2")).as_bytes()).unwrap();
         client.read_to_end(&mut Vec::new()).unwrap();
-        client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        client = TcpStream::connect(("127.0.0.1", port)).unwrap();
         client.write_all(get(&origin.url("/a?hunter2")).as_bytes()).unwrap();
         client.read_to_end(&mut Vec::new()).unwrap();
     };
@@ -191,7 +235,7 @@ fn on_a_terminal(flags: &[&str], ask: impl Fn(u16)) -> String {
     let name = ptsname(&terminal, Vec::new()).unwrap();
     let side = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
     let mut child = sluicegate(&["--port", &free.to_string()]).args(flags).stderr(OwnedFd::from(side)).spawn().unwrap();
-    eventually("it listens", || std::net::TcpStream::connect(("127.0.0.1", free)).ok());
+    eventually("it listens", || TcpStream::connect(("127.0.0.1", free)).ok());
     ask(free);
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
