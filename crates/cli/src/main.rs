@@ -49,11 +49,10 @@ fn main() -> ExitCode {
         say::answer(&explain::memory(&config.limits));
         return ExitCode::SUCCESS;
     }
-    match run::run(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say::line(&format!("sluicegate: {}", one_line(&format!("{error:#}"))));
-            ExitCode::FAILURE
-        }
+    let done = run::run(config);
+    if let Err(error) = &done {
+        say::line(&format!("sluicegate: {}", one_line(&format!("{error:#}"))));
     }
+    say::finish();
+    if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -45,7 +45,7 @@ enum News {
 /// # Errors
 /// What keeps it from starting, and what to do about it.
 pub(crate) fn run(config: Config) -> anyhow::Result<()> {
-    start::tracing(config.log_level);
+    start::tracing(config.log_level)?;
     let shares = shares(&config)?;
     let runtime = runtime()?;
     // Before a client can see that we listen, and somebody stop us.

@@ -3,23 +3,27 @@
 use std::io::{IsTerminal, stderr};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use anyhow::Context;
 use tracing::level_filters::LevelFilter;
 
 use crate::access_log::{AccessLog, Extent};
 use crate::config::Config;
 use crate::say;
 
-/// Sends what the proxy says about itself to the standard error.
-pub(super) fn tracing(level: LevelFilter) {
+/// Sends what the proxy says about itself to the standard error, from now on by a thread of its
+/// own: no worker waits for a terminal.
+pub(super) fn tracing(level: LevelFilter) -> anyhow::Result<()> {
+    say::start().context("cannot start the thread that writes messages")?;
     let subscriber = tracing_subscriber::fmt()
         .compact()
         .with_max_level(level)
         .with_target(level >= LevelFilter::DEBUG)
         .with_ansi(stderr().is_terminal())
-        .with_writer(stderr)
+        .with_writer(|| say::Pen)
         .finish();
     // Set once, so it cannot have been set before.
     let _ = tracing::subscriber::set_global_default(subscriber);
+    Ok(())
 }
 
 /// The access log that was asked for; without one, short lines if somebody is looking.

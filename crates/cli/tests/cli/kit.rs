@@ -65,6 +65,27 @@ fn exit_code(child: &mut Child) -> Option<i32> {
     None
 }
 
+/// A process that is gone with the test, also if that fails.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Running {
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    /// Waits until it has ended by itself; it must have ended well.
+    pub(crate) fn ends_well(&mut self) {
+        assert_eq!(exit_code(&mut self.0), Some(0));
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A proxy that runs until it is dropped.
 pub(crate) struct Proxy {
     child: Child,

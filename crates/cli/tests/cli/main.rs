@@ -9,6 +9,8 @@ mod listening;
 #[cfg(test)]
 mod logs;
 #[cfg(test)]
+mod messages;
+#[cfg(test)]
 mod origin;
 #[cfg(test)]
 mod overflow;
