@@ -16,7 +16,7 @@ use sluicegate::Limits;
 pub(crate) use address::Listen;
 pub(crate) use error::{Ends, one_line};
 pub(crate) use sizes::Sizes;
-pub(crate) use units::{Deadline, Size, Span};
+pub(crate) use units::{Deadline, Size, SizeOrOff, Span};
 
 /// The port that squid has made the usual one of HTTP proxies.
 pub(crate) const DEFAULT_PORT: u16 = 3128;
@@ -199,6 +199,10 @@ pub(crate) struct Logs {
     pub(crate) log_query: bool,
 
     /// What the proxy says about itself on the standard error [default: warn; error with --quiet]
+    ///
+    /// SIGUSR2 prints the table of live connections there, whatever the level: what each is doing,
+    /// and who keeps it waiting. A terminal or pipe that takes nothing never holds requests up:
+    /// lines are dropped, and one says how many.
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log_level: Option<LogLevel>,
 

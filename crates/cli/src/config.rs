@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sluicegate::limits::SocketBuffers;
 use sluicegate::{HalfClose, Limits};
 use tracing::level_filters::LevelFilter;
 
@@ -129,6 +130,13 @@ fn limits(sizes: &Sizes, deadlines: &Deadlines, half_close: HalfClose) -> Limits
     limits.linger_timeout = deadlines.linger_timeout.0;
     limits.linger_bytes = sizes.linger_bytes.0;
     limits.abort_timeout = deadlines.abort_timeout.0;
+    limits.unsent = sizes.unsent.0;
+    limits.sockets = SocketBuffers {
+        client_send: sizes.client_send_buffer,
+        client_receive: sizes.client_receive_buffer,
+        origin_send: sizes.origin_send_buffer,
+        origin_receive: sizes.origin_receive_buffer,
+    };
     limits
 }
 
@@ -152,5 +160,32 @@ fn level(level: LogLevel) -> LevelFilter {
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits_of(flags: &[&str]) -> Limits {
+        let arguments = std::iter::once("sluicegate").chain(flags.iter().copied());
+        Config::new(Args::read(arguments.map(Into::into)).unwrap()).unwrap().limits
+    }
+
+    #[test]
+    fn what_is_asked_of_the_kernel() {
+        let SocketBuffers { client_send, client_receive, origin_send, origin_receive } = limits_of(&[
+            "--client-send-buffer=4KiB",
+            "--client-receive-buffer=5KiB",
+            "--origin-send-buffer=6KiB",
+            "--origin-receive-buffer=7KiB",
+        ])
+        .sockets;
+        let all = [client_send, client_receive, origin_send, origin_receive];
+        assert_eq!(all, [4096, 5120, 6144, 7168].map(Some));
+        assert_eq!(limits_of(&[]).sockets, SocketBuffers::default());
+        assert_eq!(limits_of(&["--unsent=32KiB"]).unsent, Some(32_768));
+        assert_eq!(limits_of(&["--unsent=off"]).unsent, None);
+        assert_eq!(limits_of(&[]).unsent, Limits::default().unsent);
     }
 }

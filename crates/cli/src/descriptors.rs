@@ -5,6 +5,8 @@ use std::io;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+use crate::config::Config;
+
 /// For the standard streams, the log, name servers, connection attempts that race, and whatever
 /// the process was started with.
 const RESERVE: u64 = 64;
@@ -29,8 +31,20 @@ pub(crate) struct Shares {
     pub(crate) max_idle_origins: usize,
 }
 
+/// Raises the limit and shares the descriptors out as `config` wants.
+///
+/// # Errors
+/// There are too few for a single connection; what to do about it.
+pub(crate) fn shares(config: &Config) -> anyhow::Result<Shares> {
+    let addresses = config.listen.iter().map(|listen| listen.addresses().len()).sum();
+    let limit = raise_limit();
+    let shares = share(limit, config.workers, addresses, config.max_connections, config.max_idle_origins)?;
+    tracing::info!(limit, ?shares, "descriptors");
+    Ok(shares)
+}
+
 /// Raises the soft limit of open descriptors to the hard one. How many there may be.
-pub(crate) fn raise_limit() -> u64 {
+fn raise_limit() -> u64 {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current == limit.maximum {
         return limit.current.unwrap_or(ENOUGH);
@@ -58,7 +72,7 @@ pub(crate) fn advice(error: &io::Error) -> Option<&'static str> {
 ///
 /// # Errors
 /// There are too few for a single connection; what to do about it.
-pub(crate) fn share(
+fn share(
     limit: u64,
     workers: usize,
     listeners: usize,

@@ -45,14 +45,17 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if config.explain_memory {
-        say::answer(&explain::memory(&config.limits));
-        return ExitCode::SUCCESS;
-    }
-    let done = run::run(config);
+    let done = if config.explain_memory { answer(&config) } else { run::run(config) };
     if let Err(error) = &done {
         say::line(&format!("sluicegate: {}", one_line(&format!("{error:#}"))));
     }
     say::finish();
     if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Says what was asked for instead of a start.
+fn answer(config: &Config) -> anyhow::Result<()> {
+    let shares = descriptors::shares(config)?;
+    say::answer(&explain::memory(config, shares.max_connections));
+    Ok(())
 }

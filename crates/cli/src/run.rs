@@ -46,7 +46,7 @@ enum News {
 /// What keeps it from starting, and what to do about it.
 pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     start::tracing(config.log_level)?;
-    let shares = shares(&config)?;
+    let shares = descriptors::shares(&config)?;
     let runtime = runtime()?;
     // Before a client can see that we listen, and somebody stop us.
     let signals = runtime.block_on(async { Signals::new() })?;
@@ -85,14 +85,6 @@ fn start_workers(
     });
     let workers: Vec<_> = workers.collect::<anyhow::Result<_>>()?;
     workers.into_iter().map(start).collect()
-}
-
-fn shares(config: &Config) -> anyhow::Result<Shares> {
-    let addresses = config.listen.iter().map(|listen| listen.addresses().len()).sum();
-    let limit = descriptors::raise_limit();
-    let shares = descriptors::share(limit, config.workers, addresses, config.max_connections, config.max_idle_origins)?;
-    tracing::info!(limit, ?shares, "descriptors");
-    Ok(shares)
 }
 
 fn proxy(config: &Config, shares: &Shares, log: Option<Arc<AccessLog>>) -> anyhow::Result<Proxy> {

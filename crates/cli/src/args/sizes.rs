@@ -1,6 +1,6 @@
 //! The flags of sizes.
 
-use super::{Size, limits, units};
+use super::{Size, SizeOrOff, limits, units};
 
 /// Bytes held, and what a head may measure. The defaults are those of [`sluicegate::Limits`].
 #[derive(Debug, clap::Args)]
@@ -37,11 +37,47 @@ pub(crate) struct Sizes {
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory_total: Option<Size>,
 
-    /// Say what a connection holds at most with these sizes, and end
+    /// Say what a connection holds at most with these sizes, and what all hold, and end
     #[arg(long)]
     pub(crate) explain_memory: bool,
 
     /// How much a client that goes on sending after its last response is still read
     #[arg(long, value_name = "SIZE", default_value_t = Size(limits().linger_bytes))]
     pub(crate) linger_bytes: Size,
+
+    /// What the kernel takes for a peer beyond what is on its way, or off
+    ///
+    /// Bounds what the kernel's send queue holds for a peer that reads slowly, beyond what has
+    /// been sent and is not yet acknowledged (TCP_NOTSENT_LOWAT; Linux).
+    #[arg(long, value_name = "SIZE", default_value_t = SizeOrOff(limits().unsent))]
+    pub(crate) unsent: SizeOrOff,
+
+    /// The kernel's send buffer of client connections [default: left to the kernel]
+    ///
+    /// SO_SNDBUF. Of N bytes at most N are on their way to the client at once: a download gets no
+    /// more than N per round trip.
+    #[arg(long, value_name = "SIZE", value_parser = units::socket_buffer)]
+    pub(crate) client_send_buffer: Option<usize>,
+
+    /// The kernel's receive buffer of client connections [default: left to the kernel]
+    ///
+    /// SO_RCVBUF. A buffer of N bytes caps an upload at N per round trip: 256KiB at 100 ms are
+    /// 2.6 MB/s.
+    #[arg(long, value_name = "SIZE", value_parser = units::socket_buffer)]
+    pub(crate) client_receive_buffer: Option<usize>,
+
+    /// The kernel's send buffer of origin connections [default: left to the kernel]
+    ///
+    /// SO_SNDBUF. Of N bytes at most N are on their way to the origin at once: an upload gets no
+    /// more than N per round trip.
+    #[arg(long, value_name = "SIZE", value_parser = units::socket_buffer)]
+    pub(crate) origin_send_buffer: Option<usize>,
+
+    /// The kernel's receive buffer of origin connections [default: left to the kernel]
+    ///
+    /// SO_RCVBUF. What a slow client leaves unread waits here. A buffer of N bytes caps a download
+    /// at N per round trip: 256KiB at 100 ms are 2.6 MB/s. Left to itself, the kernel grows it with
+    /// the connection's speed.
+    #[arg(long, value_name = "SIZE", value_parser = units::socket_buffer)]
+    pub(crate) origin_receive_buffer: Option<usize>,
 }

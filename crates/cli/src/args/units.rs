@@ -7,6 +7,12 @@ use std::time::Duration;
 /// Deadlines are added to clocks; a year stays far away from their ends.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// The kernel's sizes are of type `int`, and it doubles some; this stays away from both.
+const LARGEST: u32 = 1 << 30;
+
+/// The kernel's own minimum of a send buffer is 4.5 KiB; what is less would not be what it says.
+const LEAST_BUFFER: u32 = 4 << 10;
+
 /// More threads than this are a typing error.
 const MOST_WORKERS: usize = 1024;
 
@@ -55,6 +61,33 @@ impl fmt::Display for Size {
             }
         }
         write!(f, "{}B", self.0)
+    }
+}
+
+/// Bytes that the kernel takes as an `int`, or no bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SizeOrOff(pub(crate) Option<u32>);
+
+impl FromStr for SizeOrOff {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.eq_ignore_ascii_case("off") {
+            return Ok(Self(None));
+        }
+        let size: Size = text.parse().map_err(|error| format!("{error}, or off"))?;
+        // The kernel takes 0 for "no bound", which is spelled differently here.
+        let taken = u32::try_from(size.0).ok().filter(|bytes| (1..=LARGEST).contains(bytes));
+        taken.map(|bytes| Self(Some(bytes))).ok_or_else(|| "it must be between 1 byte and 1 GiB, or off".to_owned())
+    }
+}
+
+impl fmt::Display for SizeOrOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(bytes) => Size(bytes.into()).fmt(f),
+            None => f.write_str("off"),
+        }
     }
 }
 
@@ -108,6 +141,13 @@ impl fmt::Display for Deadline {
             None => f.write_str("off"),
         }
     }
+}
+
+/// SO_SNDBUF or SO_RCVBUF.
+pub(super) fn socket_buffer(text: &str) -> Result<usize, String> {
+    let bytes = text.parse::<Size>()?.bytes();
+    let sound = (LEAST_BUFFER as usize..=LARGEST as usize).contains(&bytes);
+    if sound { Ok(bytes) } else { Err("it must be between 4 KiB and 1 GiB".to_owned()) }
 }
 
 /// A port, 0 for any that is free.
@@ -175,6 +215,24 @@ mod tests {
         }
         for text in ["", "K", "-1", "1.5M", "1 K", "1T", "16 KiB", "0x10", "99999999999999999999", "20000000000GiB"] {
             assert!(text.parse::<Size>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_for_the_kernel() {
+        for (text, bytes) in
+            [("off", None), ("OFF", None), ("1", Some(1)), ("128KiB", Some(131_072)), ("1G", Some(1 << 30))]
+        {
+            assert_eq!(text.parse(), Ok(SizeOrOff(bytes)), "{text}");
+        }
+        assert_eq!(SizeOrOff(None).to_string(), "off");
+        assert_eq!(SizeOrOff(Some(131_072)).to_string(), "128KiB");
+        for text in ["0", "1073741825", "5GiB", "on", ""] {
+            assert!(text.parse::<SizeOrOff>().unwrap_err().ends_with(", or off"), "{text}");
+        }
+        assert_eq!((socket_buffer("4KiB"), socket_buffer("1GiB")), (Ok(4096), Ok(1 << 30)));
+        for text in ["4095", "0", "1073741825", "99999999999", "off"] {
+            assert!(socket_buffer(text).is_err(), "{text}");
         }
     }
 

@@ -40,6 +40,13 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("--max-response-head", "", "--max-response-head"),
     ("--max-response-fields", "0", "it must be at least 1"),
     ("--linger-bytes", "1.5M", SIZE),
+    ("--unsent", "some", "it must be a size like 65536, 64KiB or 1MiB, or off"),
+    ("--unsent", "0", "it must be between 1 byte and 1 GiB, or off"),
+    ("--unsent", "5GiB", "it must be between 1 byte and 1 GiB, or off"),
+    ("--client-send-buffer", "off", SIZE),
+    ("--client-receive-buffer", "4095", "it must be between 4 KiB and 1 GiB"),
+    ("--origin-send-buffer", "2GiB", "it must be between 4 KiB and 1 GiB"),
+    ("--origin-receive-buffer", "0", "it must be between 4 KiB and 1 GiB"),
     ("--memory-total", "lots", SIZE),
     ("--memory-total", "1KiB", "at least what one connection may hold (--explain-memory says how much)"),
     ("--memory-wait", "off", TIME),
@@ -117,14 +124,49 @@ fn help_and_version() {
     }
 }
 
+/// What `--explain-memory` says with these flags besides.
+fn explained(flags: &[&str]) -> String {
+    let output = ended(sluicegate(&["--explain-memory"]).args(flags));
+    assert_eq!(output.status.code(), Some(0));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The number at the beginning of each line that has one.
+fn numbers(text: &str) -> Vec<usize> {
+    text.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
+}
+
 #[test]
 fn memory_is_explained() {
-    let output = ended(&mut sluicegate(&["--explain-memory", "--client-buffer", "1MiB"]));
-    assert_eq!(output.status.code(), Some(0));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let numbers: Vec<usize> =
-        text.lines().map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect();
-    let (total, parts) = numbers.split_first().unwrap();
+    let text = explained(&["--client-buffer", "1MiB", "--max-connections", "70"]);
+    let [total, parts @ .., all, idle] = &numbers(&text)[..] else { panic!("{text}") };
     assert_eq!(parts[0], 1 << 20);
     assert_eq!(*total, parts.iter().sum::<usize>());
+    assert_eq!(*all, total * 70);
+    assert!(text.contains("for all: 70 connections work at once (--max-connections 70)\n"), "{text}");
+    assert!((1000..4000).contains(idle) && text.contains(" about, for each idle connection"), "{text}");
+    assert!(text.contains("at most 128KiB that is not yet on its way (--unsent);\n"), "{text}");
+    assert!(text.contains("from clients: the kernel's to size, from origins: the kernel's to size (docs/memory.md)"));
+}
+
+#[test]
+fn memory_of_all_is_explained() {
+    let bound = numbers(&explained(&[]))[0];
+    let total = (bound * 5 + 17).to_string();
+    let text = explained(&["--memory-total", &total, "--max-connections", "70"]);
+    assert!(text.contains(&format!(" {total} for all (--memory-total): 5 connections work at once (")), "{text}");
+    let text = explained(&["--memory-total", &total, "--max-connections", "3"]);
+    assert!(text.contains(&format!(" {total} for all (--memory-total): 3 connections work at once (")), "{text}");
+    let text = explained(&[]);
+    let line = text.lines().find(|line| line.contains("for all: ")).unwrap();
+    let numbers: Vec<usize> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert_eq!(numbers[0], bound * numbers[1]);
+    assert!(line.ends_with(", from the limit of open descriptors)"), "{line}");
+}
+
+#[test]
+fn the_kernels_share_is_explained_as_it_is_set() {
+    let text = explained(&["--unsent", "off", "--origin-receive-buffer", "256KiB"]);
+    assert!(text.contains("(--unsent off)") && text.contains("from origins: 256KiB"), "{text}");
+    assert!(explained(&["--unsent", "32KiB"]).contains("at most 32KiB that"));
 }
