@@ -2,6 +2,7 @@
 
 mod start;
 mod stop;
+mod table;
 mod worker;
 
 use std::net::TcpListener;
@@ -17,7 +18,7 @@ use crate::config::Config;
 use crate::descriptors::{self, Shares, advice};
 use crate::house::House;
 use crate::listen::Listeners;
-use stop::{Signals, supervise};
+use stop::{Signals, Watched, supervise};
 use worker::Worker;
 
 /// How far the stop has come.
@@ -58,13 +59,15 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     }
     let (phase, stop) = watch::channel(Phase::Serve);
     let (tell, news) = mpsc::unbounded_channel();
+    let proxies = one_each(proxy, config.workers);
     let threads =
-        start_workers(&proxy, sockets, |worker| worker.start(stop.clone(), tell.clone(), config.shutdown_timeout))?;
+        start_workers(&proxies, sockets, |worker| worker.start(stop.clone(), tell.clone(), config.shutdown_timeout))?;
     drop(tell);
     if !config.quiet {
         start::greet(&config, &addresses);
     }
-    runtime.block_on(supervise(signals, &phase, news, threads.len(), log.as_deref(), config.quiet));
+    let watched = Watched { proxies: &proxies, log: log.as_deref(), quiet: config.quiet };
+    runtime.block_on(supervise(signals, &phase, news, watched));
     let failed = threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count();
     if let Some(log) = log {
         log.close();
@@ -73,16 +76,19 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The proxy of each worker.
+fn one_each(proxy: Proxy, workers: usize) -> Vec<Proxy> {
+    let others: Vec<_> = (1..workers).map(|_| proxy.another_worker()).collect();
+    std::iter::once(proxy).chain(others).collect()
+}
+
 /// Starts a worker for each list of sockets, once all of them have what they need.
 fn start_workers(
-    proxy: &Proxy,
+    proxies: &[Proxy],
     sockets: Vec<Vec<TcpListener>>,
     start: impl Fn(Worker) -> anyhow::Result<JoinHandle<()>>,
 ) -> anyhow::Result<Vec<JoinHandle<()>>> {
-    let workers = sockets.into_iter().enumerate().map(|(n, sockets)| {
-        let proxy = if n == 0 { proxy.clone() } else { proxy.another_worker() };
-        Worker::new(proxy, sockets)
-    });
+    let workers = proxies.iter().zip(sockets).map(|(proxy, sockets)| Worker::new(proxy.clone(), sockets));
     let workers: Vec<_> = workers.collect::<anyhow::Result<_>>()?;
     workers.into_iter().map(start).collect()
 }

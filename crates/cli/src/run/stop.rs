@@ -1,10 +1,11 @@
 //! Signals, and the stop that they lead to.
 
 use anyhow::Context;
+use sluicegate::Proxy;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-use super::{News, Phase};
+use super::{News, Phase, table};
 use crate::access_log::AccessLog;
 use crate::say;
 
@@ -12,7 +13,8 @@ use crate::say;
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    user: Signal,
+    user1: Signal,
+    user2: Signal,
 }
 
 /// What a signal asks for.
@@ -20,6 +22,7 @@ pub(super) struct Signals {
 enum Wish {
     Stop,
     Reopen,
+    Table,
 }
 
 impl Signals {
@@ -28,7 +31,8 @@ impl Signals {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
-            user: listen(SignalKind::user_defined1())?,
+            user1: listen(SignalKind::user_defined1())?,
+            user2: listen(SignalKind::user_defined2())?,
         })
     }
 
@@ -36,19 +40,27 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => Wish::Stop,
             _ = self.terminate.recv() => Wish::Stop,
-            _ = self.user.recv() => Wish::Reopen,
+            _ = self.user1.recv() => Wish::Reopen,
+            _ = self.user2.recv() => Wish::Table,
         }
     }
 }
 
-/// Turns signals into phases of the stop, until all workers are done.
+/// What signals are about.
+#[derive(Clone, Copy)]
+pub(super) struct Watched<'a> {
+    /// One per worker.
+    pub(super) proxies: &'a [Proxy],
+    pub(super) log: Option<&'a AccessLog>,
+    pub(super) quiet: bool,
+}
+
+/// Does what signals ask for, until all workers are done.
 pub(super) async fn supervise(
     mut signals: Signals,
     phase: &watch::Sender<Phase>,
     mut news: mpsc::UnboundedReceiver<News>,
-    workers: usize,
-    log: Option<&AccessLog>,
-    quiet: bool,
+    Watched { proxies, log, quiet }: Watched<'_>,
 ) {
     let mut told = Told::default();
     loop {
@@ -62,10 +74,12 @@ pub(super) async fn supervise(
                         log.reopen();
                     }
                 }
+                // Also when quiet: it was asked for.
+                Wish::Table => say::line(&table::of(proxies)),
             },
             news = news.recv() => match news {
                 Some(news) => {
-                    if let Some(line) = told.hear(news, workers).filter(|_| !quiet) {
+                    if let Some(line) = told.hear(news, proxies.len()).filter(|_| !quiet) {
                         say::line(&line);
                     }
                 }

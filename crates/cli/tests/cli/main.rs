@@ -20,3 +20,5 @@ mod rotation;
 mod rules;
 #[cfg(test)]
 mod stop;
+#[cfg(test)]
+mod table;
