@@ -9,12 +9,13 @@ use crate::limits::Limits;
 use crate::pipe::Pipe;
 use crate::transport::{self, Transport, Watch};
 
-/// Ends the connection well: whatever has been written arrives, unless the client does not take it.
-pub(crate) async fn gracefully<C: Transport>(client: &C, request: &mut Pipe<'_>, limits: &Limits, flow: &Flow) {
+/// Ends our side, and reads and drops what the client still sends, for a while. What has been
+/// written arrives, unless the client does not take it.
+pub(crate) async fn linger<C: Transport>(client: &C, request: &mut Pipe<'_>, limits: &Limits, flow: &Flow) -> Lingered {
     flow.enter(Phase::Closing);
     request.clear();
     if transport::shutdown(client).await.is_err() {
-        return; // it is gone already
+        return Lingered::Ended; // it is gone already
     }
     flow.allow(Some(limits.linger_timeout));
     let lingered = tokio::select! { biased;
@@ -22,16 +23,19 @@ pub(crate) async fn gracefully<C: Transport>(client: &C, request: &mut Pipe<'_>,
         _ = flow.alarm() => Lingered::StillOpen,
     };
     request.clear();
-    match lingered {
-        Lingered::Ended => {}
-        Lingered::TooMuch => client.abort(),
-        Lingered::StillOpen => {
-            flow.allow(limits.abort_timeout.map(|all| all.saturating_sub(limits.linger_timeout)));
-            tokio::select! { biased;
-                _ = client.hangup(Watch::Fin) => {}
-                _ = flow.alarm() => client.abort(),
-            }
-        }
+    if lingered == Lingered::TooMuch {
+        client.abort();
+    }
+    lingered
+}
+
+/// Waits, holding nothing, until the client has ended its side as well; what does not close
+/// cleanly is aborted.
+pub(crate) async fn wait_for_end<C: Transport>(client: &C, limits: &Limits, flow: &Flow) {
+    flow.allow(limits.abort_timeout.map(|all| all.saturating_sub(limits.linger_timeout)));
+    tokio::select! { biased;
+        _ = client.hangup(Watch::Fin) => {}
+        _ = flow.alarm() => client.abort(),
     }
 }
 
@@ -48,8 +52,9 @@ pub(crate) async fn unread<C: Transport>(client: &C, limits: &Limits, flow: &Flo
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Lingered {
+/// How lingering ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lingered {
     /// The client has closed too.
     Ended,
     /// It sends more than it may.

@@ -7,11 +7,12 @@ mod story;
 use sluicegate_http1::{HeadLimits, Malformed, Received, RequestHead, ResponseHead};
 use tokio::sync::SemaphorePermit;
 
-use crate::close;
-use crate::flow::{Alarm, Flow, Phase};
+use crate::close::{self, Lingered};
+use crate::exchange::watch;
+use crate::flow::{Alarm, Entered, Flow, Phase};
 use crate::pipe::Pipe;
 use crate::record::{Client, Fault};
-use crate::transport::{self, Transport, Watch};
+use crate::transport::{self, Transport};
 use crate::worker::Worker;
 
 /// A connection that has been quiet for this long, and one or two ticks of the clock (0.1 to
@@ -51,16 +52,11 @@ pub(crate) enum Next {
 }
 
 /// Serves one client until its connection ends. Cancel-safe: dropping it drops the sockets.
-pub(crate) async fn connection<C: Transport>(worker: &Worker, client: C, who: Client) {
-    let flow = worker.flows.enter(who.address);
+pub(crate) async fn connection<C: Transport>(worker: &Worker, client: C, who: Client, flow: Entered) {
     let cx = Cx { worker, client: &client, who: &who, flow: &flow };
     loop {
         flow.allow(worker.limits().idle_timeout);
-        let readable = tokio::select! { biased;
-            readable = transport::readable(&client) => readable.is_ok(),
-            _ = flow.idle_alarm() => false,
-        };
-        if !readable {
+        if bytes(&client, &flow).await.is_err() {
             // Idle: nothing is owed to the client, and it is told by a plain FIN.
             return;
         }
@@ -99,7 +95,11 @@ async fn busy<C: Transport>(cx: &Cx<'_, C>) -> Next {
         match next {
             Next::Again => {}
             Next::Close => {
-                Box::pin(close::gracefully(cx.client, &mut busy.request, cx.worker.limits(), cx.flow)).await;
+                let limits = cx.worker.limits();
+                if Box::pin(close::linger(cx.client, &mut busy.request, limits, cx.flow)).await == Lingered::StillOpen {
+                    busy.memory = None;
+                    close::wait_for_end(cx.client, limits, cx.flow).await;
+                }
                 return Next::Close;
             }
             other => return other,
@@ -165,10 +165,7 @@ async fn first_bytes<'w, C: Transport>(cx: &Cx<'w, C>, busy: &mut Busy<'w>) -> R
         cx.flow.enter(Phase::Idle);
         cx.flow.allow(patience);
         let lane = cx.flow.upward();
-        tokio::select! { biased;
-            readable = transport::readable(cx.client) => readable.map_err(|_| Asks::Gone)?,
-            alarm = cx.flow.idle_alarm() => return Err(quiet::<C>(alarm)),
-        }
+        bytes(cx.client, cx.flow).await.map_err(|alarm| alarm.map_or(Asks::Gone, quiet::<C>))?;
         admit(cx, busy).await?;
         let read = if C::KNOWS_READABLE {
             transport::try_fill(&mut busy.request, cx.client, lane).await
@@ -186,6 +183,20 @@ async fn first_bytes<'w, C: Transport>(cx: &Cx<'w, C>, busy: &mut Busy<'w>) -> R
             Ok(None) => busy.memory = None,
         }
     }
+}
+
+/// Waits for bytes, holding nothing; else says what it was told, or `None` if the client has gone.
+async fn bytes<C: Transport>(client: &C, flow: &Flow) -> Result<(), Option<Alarm>> {
+    let alarm = tokio::select! { biased;
+        readable = transport::readable(client) => return readable.map_err(|_| None),
+        alarm = flow.idle_alarm() => alarm,
+    };
+    // A stop ends who has asked for nothing. Of a client that was just taken from the queue only
+    // the kernel knows that, yet: closing on its request would reset it.
+    if alarm == Alarm::Drain && C::KNOWS_READABLE && client.is_stale(true) {
+        return transport::readable(client).await.map_err(|_| None);
+    }
+    Err(Some(alarm))
 }
 
 fn quiet<C: Transport>(alarm: Alarm) -> Asks {
@@ -208,7 +219,7 @@ async fn admit<'w, C: Transport>(cx: &Cx<'w, C>, busy: &mut Busy<'w>) -> Result<
     cx.flow.allow(Some(cx.worker.limits().memory_wait));
     tokio::select! { biased;
         permit = memory.acquire() => busy.memory = permit.ok(),
-        _ = cx.client.hangup(Watch::Fin) => return Err(Asks::Gone),
+        _ = cx.client.hangup(watch(cx.worker.limits())) => return Err(Asks::Gone),
         alarm = cx.flow.alarm() => return Err(match alarm {
             Alarm::Deadline => Asks::NoMemory,
             Alarm::Drain | Alarm::Abort => Asks::Stopped,

@@ -29,8 +29,10 @@ pub(crate) enum Stop {
     Gone(Hangup),
     /// The client's body broke a rule.
     Request(Malformed),
-    /// A deadline passed, and it was the client's turn.
+    /// A deadline passed, and it was the client's turn to send.
     ClientSlow,
+    /// A deadline passed, and it was the client's turn to read.
+    ClientNotReading,
     /// The origin, or the way to it, failed.
     Origin(Fault),
     /// The proxy was stopped.
@@ -138,7 +140,8 @@ pub(crate) async fn attend<C: Transport, T>(
     }
 }
 
-fn watch(limits: &Limits) -> Watch {
+/// What of a client counts as its going.
+pub(crate) fn watch(limits: &Limits) -> Watch {
     match limits.half_close {
         HalfClose::Abort => Watch::Fin,
         HalfClose::Allow => Watch::Reset,
@@ -149,7 +152,7 @@ fn watch(limits: &Limits) -> Watch {
 fn overdue(progress: &Progress, request: &Pipe<'_>, response: &Pipe<'_>) -> Stop {
     let (sent, heard) = (progress.sent.load(Relaxed), progress.heard.load(Relaxed));
     if heard && response.has_output() {
-        return Stop::ClientSlow;
+        return Stop::ClientNotReading;
     }
     if !sent && request.has_output() {
         return Stop::Origin(Fault::OriginNotReading);

@@ -22,9 +22,7 @@ use futures_util::task::AtomicWaker;
 
 use clock::Clock;
 pub(crate) use clock::TICK;
-#[cfg(test)]
-pub(crate) use registry::Entered;
-pub(crate) use registry::Flows;
+pub(crate) use registry::{Entered, Flows};
 pub use state::{BodySource, ConnectionState, DirectionState, PausedBy, Phase};
 pub(crate) use way::Lane;
 use way::Way;

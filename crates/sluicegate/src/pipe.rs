@@ -89,6 +89,11 @@ impl<'p> Pipe<'p> {
         self.ended = self.encoding == Encoding::Identity || self.body.framing() == Framing::Empty;
     }
 
+    /// Whether a head has been given in part: nothing but its rest may follow.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.staged_given > 0 && self.staged_given < self.staging.len()
+    }
+
     /// Forgets everything: what was received, and what was to be sent.
     pub(crate) fn clear(&mut self) {
         self.begin(Framing::Empty, Encoding::Identity, ChunkLimits::default());

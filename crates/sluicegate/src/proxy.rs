@@ -168,8 +168,10 @@ impl Proxy {
             self.worker.sweep();
         }
         let worker = Arc::clone(&self.worker);
+        // Registered before its task runs, or nobody would turn the clock for it.
+        let flow = worker.flows.enter(peer);
         tokio::spawn(async move {
-            connection(&worker, tcp, who).await;
+            connection(&worker, tcp, who, flow).await;
             drop(permit);
         });
     }

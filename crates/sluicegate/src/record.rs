@@ -39,6 +39,9 @@ pub enum Fault {
         "the request did not arrive in time; send it faster, or raise the proxy's --head-timeout or --body-timeout"
     )]
     RequestTimeout,
+    /// The client did not read the response.
+    #[error("the client stopped reading the response")]
+    ClientNotReading,
     /// A rule of this proxy refuses the destination.
     #[error("{0}")]
     Denied(String),
@@ -98,7 +101,7 @@ impl Fault {
     pub fn status(&self) -> u16 {
         match self {
             Self::Request(rule) => rule.status(),
-            Self::RequestTimeout => 408,
+            Self::RequestTimeout | Self::ClientNotReading => 408,
             Self::Denied(_) => 403,
             Self::Loop => 508,
             Self::DnsTimeout(_) | Self::ConnectTimeout(_) | Self::ResponseTimeout => 504,
@@ -124,10 +127,10 @@ impl Fault {
             Self::OriginClosed => "connection_terminated",
             Self::ResponseTimeout => "http_response_timeout",
             Self::OriginStalled => "connection_read_timeout",
-            Self::OriginNotReading => "connection_write_timeout",
+            Self::OriginNotReading | Self::ClientNotReading => "connection_write_timeout",
             Self::Response(_) | Self::TooManyInterim => "http_protocol_error",
             Self::Upgrade => "http_upgrade_failed",
-            Self::Capacity => "proxy_internal_error",
+            Self::Capacity => "connection_limit_reached",
         }
     }
 }
@@ -144,7 +147,7 @@ pub enum Ended {
     OriginFailed,
     /// The client went before its response was written.
     ClientGone(Hangup),
-    /// A deadline passed.
+    /// A deadline passed, and it was the client's turn; or nothing moved in a tunnel.
     Deadline,
     /// The proxy was stopped.
     Stopped,

@@ -86,7 +86,6 @@ fn short_linger(abort: Option<Duration>) -> impl FnOnce(&mut Limits) {
 
 /// One that neither closes nor sends holds its place for ever.
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn abort_timeout() {
     let begin = Instant::now();
     let (gate, client) = closing(short_linger(Some(SHORT)));
@@ -98,7 +97,6 @@ fn abort_timeout() {
 
 /// A client that closes well is reset all the same.
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn clean_close() {
     for abort in [Some(SHORT), None] {
         let (gate, client) = closing(short_linger(abort));
@@ -113,7 +111,6 @@ fn clean_close() {
 
 /// The same after the time of reading is over.
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn clean_close_after_the_linger() {
     let (gate, client) = closing(short_linger(Some(LONG)));
     let (_other, witness) = closing(short_linger(Some(2 * SHORT)));
@@ -126,7 +123,6 @@ fn clean_close_after_the_linger() {
 
 /// An operator who turns the abort off meets it nevertheless.
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn abort_timeout_off() {
     let (gate, client) = closing(short_linger(None));
     let (_other, witness) = closing(short_linger(Some(3 * SHORT)));

@@ -26,7 +26,6 @@ fn in_time(begin: Instant, what: &str) {
 
 /// Slow heads (slow loris) take all the places there are.
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn head_timeout() {
     let gate = Gate::with(|limits| limits.head_timeout = Some(SHORT));
     let mut client = gate.client();
@@ -42,7 +41,6 @@ fn head_timeout() {
 
 /// A deadline that each byte extends is none.
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn head_timeout_in_a_drip() {
     let gate = Gate::with(|limits| limits.head_timeout = Some(SHORT));
     let mut client = gate.client();
@@ -61,7 +59,6 @@ fn head_timeout_in_a_drip() {
 
 /// Nothing but empty lines is no request; a page would be taken for the answer to the next one.
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn head_timeout_of_empty_lines() {
     let gate = Gate::with(|limits| limits.head_timeout = Some(SHORT));
     let mut client = gate.client();
@@ -71,7 +68,6 @@ fn head_timeout_of_empty_lines() {
 }
 
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn idle_timeout() {
     let gate = Gate::with(|limits| limits.idle_timeout = Some(SHORT));
     let origin = Origin::mirror();
@@ -101,7 +97,6 @@ fn connect_timeout() {
 }
 
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn response_timeout() {
     let gate = Gate::with(|limits| limits.response_timeout = Some(SHORT));
     let origin = thinking();
@@ -116,7 +111,6 @@ fn response_timeout() {
 
 /// Interim responses and bytes of a head that does not end keep a request alive for ever.
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn response_timeout_in_a_drip() {
     for drip in ["HTTP/1.1 103 Early Hints\r\n\r\n", "X"] {
         let gate = Gate::with(|limits| limits.response_timeout = Some(SHORT));
@@ -150,7 +144,6 @@ fn short_bodies() -> Gate {
 }
 
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn origin_stalls_in_its_body() {
     for framing in ["Content-Length: 10\r\n", "Transfer-Encoding: chunked\r\n", ""] {
         let gate = short_bodies();
@@ -171,7 +164,6 @@ fn origin_stalls_in_its_body() {
 }
 
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn client_stalls_its_upload() {
     for (framing, begin) in [("Content-Length: 10", "hello"), ("Transfer-Encoding: chunked", "5\r\nhello\r\n")] {
         let (gate, origin) = (short_bodies(), thinking());
@@ -188,7 +180,6 @@ fn client_stalls_its_upload() {
 
 /// A slow reader holds its origin for ever.
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn client_does_not_read() {
     let gate = short_bodies();
     let origin = Origin::start(|_, wire| {
@@ -207,7 +198,6 @@ fn client_does_not_read() {
 
 /// A proxy that goes on reading a client for an origin that takes nothing; or blames the client.
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn origin_does_not_read() {
     let gate = short_bodies();
     let (release, released) = std::sync::mpsc::channel::<()>();
@@ -273,7 +263,6 @@ fn one_direction_is_enough() {
 
 /// An idle connection to an origin is held for ever.
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn origin_idle_timeout() {
     let gate = Gate::with(|limits| limits.origin_idle_timeout = SHORT);
     let origin = Origin::mirror();
@@ -286,7 +275,6 @@ fn origin_idle_timeout() {
 
 /// A request that is being thought about ends as if it stalled.
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn body_timeout_is_not_for_thinking() {
     let gate = Gate::with(|limits| {
         limits.body_timeout = Some(SHORT / 3);

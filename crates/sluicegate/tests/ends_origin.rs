@@ -207,7 +207,6 @@ fn early_answer_ends_the_upload() {
 
 /// A request is lost on a connection that has ended long ago.
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn gone_while_kept() {
     for how in BOTH {
         let gate = Gate::start();

@@ -113,7 +113,6 @@ fn tunnel_origin_reset_after_a_fin() {
 
 /// Tunnels whose peers have vanished are held for ever.
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn tunnel_idle_timeout() {
     let gate = Gate::with(|limits| limits.tunnel_idle_timeout = Some(SHORT));
     let origin = thinking();
@@ -140,7 +139,6 @@ fn tunnel_in_one_direction() {
 
 /// One that said goodbye to a peer that never does.
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn tunnel_half_closed_timeout() {
     let gate = Gate::with(|limits| limits.half_closed_timeout = Some(SHORT));
     let origin = after_a_fin();
@@ -152,7 +150,6 @@ fn tunnel_half_closed_timeout() {
 }
 
 #[test]
-#[ignore = "a worker's clock stands still until a second client is accepted"]
 fn tunnel_half_closed_timeout_by_the_origin() {
     let gate = Gate::with(|limits| limits.half_closed_timeout = Some(SHORT));
     let origin = Origin::start(|_, wire| {

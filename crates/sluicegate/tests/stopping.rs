@@ -30,7 +30,6 @@ fn halves() -> (Origin, mpsc::Sender<()>) {
 
 /// A restart drops connections that were made a moment before it.
 #[test]
-#[ignore = "fails: clients from the queue are reset at a stop, or drain does not know of them"]
 fn clients_in_the_queue_are_served() {
     let mut gate = Setup::new().late().start();
     let origin = Origin::mirror();
@@ -176,7 +175,6 @@ fn short() -> Gate {
 /// Connections that say nothing are held for ever; or get an error page that they take for the
 /// answer to their next request.
 #[test]
-#[ignore = "fails: while one connection is alone no clock is turned, so its deadlines never pass"]
 fn an_idle_client_is_closed_silently() {
     // One connection alone: nothing else keeps the proxy's clock going.
     let gate = short();
@@ -191,7 +189,6 @@ fn an_idle_client_is_closed_silently() {
 
 /// A few slow clients (slow loris) take all the places there are.
 #[test]
-#[ignore = "fails: while one connection is alone no clock is turned, so its deadlines never pass"]
 fn a_head_has_a_deadline_that_no_byte_extends() {
     let gate = short();
     let origin = Origin::mirror();
@@ -214,7 +211,6 @@ fn a_head_has_a_deadline_that_no_byte_extends() {
 
 /// A slow client cannot tell why its connection was closed.
 #[test]
-#[ignore = "fails: while one connection is alone no clock is turned, so its deadlines never pass"]
 fn a_head_that_does_not_end_is_a_408() {
     let gate = short();
     let origin = Origin::mirror();
@@ -237,7 +233,6 @@ fn a_head_that_does_not_end_is_a_408() {
 
 /// The same for bodies that stop in the middle: the client's fault, and it is told so.
 #[test]
-#[ignore = "fails: while one connection is alone no clock is turned, so its deadlines never pass"]
 fn a_body_that_stalls_is_a_408() {
     let gate = Gate::with(|limits| limits.body_timeout = Some(Duration::from_millis(300)));
     let origin = Origin::start(|_, wire| drop(wire.rest()));
@@ -250,7 +245,6 @@ fn a_body_that_stalls_is_a_408() {
 
 /// A client that never closes its side keeps the connection for ever after the proxy closed it.
 #[test]
-#[ignore = "fails: while one connection is alone no clock is turned, so its deadlines never pass"]
 fn a_client_that_does_not_close_is_reset() {
     let gate = Gate::with(|limits| {
         limits.linger_timeout = Duration::from_millis(200);

@@ -162,14 +162,16 @@ impl Pipes<'_, '_> {
             }
             Stop::Request(rule) => Fault::Request(rule),
             Stop::ClientSlow => Fault::RequestTimeout,
+            Stop::ClientNotReading => Fault::ClientNotReading,
             Stop::Origin(fault) => fault,
         };
-        if story.told.status == 0 {
+        // An interim response that is half written cannot be followed by an answer.
+        if story.told.status == 0 && !self.response.is_cut() {
             return self.fault(cx, story, head, fault).await;
         }
         // The response has begun: the only honest end is a reset.
         story.ended = match fault {
-            Fault::RequestTimeout => Ended::Deadline,
+            Fault::RequestTimeout | Fault::ClientNotReading => Ended::Deadline,
             Fault::Request(_) => Ended::Refused,
             _ => Ended::OriginFailed,
         };
@@ -189,7 +191,7 @@ impl Pipes<'_, '_> {
             Err(Stop::Gone(how)) => (Ended::ClientGone(how), None),
             Err(Stop::Origin(fault)) => (Ended::OriginFailed, Some(fault)),
             Err(Stop::Aborted) => (Ended::Stopped, None),
-            Err(Stop::ClientSlow | Stop::Request(_)) => (Ended::Deadline, None),
+            Err(Stop::ClientSlow | Stop::ClientNotReading | Stop::Request(_)) => (Ended::Deadline, None),
         };
         if story.ended == Ended::Complete {
             return Next::Close;

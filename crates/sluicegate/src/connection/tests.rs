@@ -22,7 +22,8 @@ fn client() -> Client {
 fn play(limits: Limits, wire: usize, play: impl FnOnce(&Worker, Scripted, &mut dyn FnMut() -> bool)) {
     let worker = Worker::new(Arc::new(Shared::new(limits, Arc::new(AllowAll), true)));
     let (near, far) = pair(wire);
-    let mut running = pin!(connection(&worker, near, client()));
+    let flow = worker.flows.enter(client().address);
+    let mut running = pin!(connection(&worker, near, client(), flow));
     let mut cx = Context::from_waker(Waker::noop());
     // 64 polls are more than anything here needs to come to rest.
     let mut poll = || (0..64).any(|_| matches!(running.as_mut().poll(&mut cx), Poll::Ready(())));

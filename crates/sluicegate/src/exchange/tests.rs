@@ -299,7 +299,7 @@ fn whose_turn_it_was_decides_who_is_blamed() {
             assert!(settle(&mut running, stage).is_none());
         }
         stage.pass(late);
-        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::ClientSlow))));
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::ClientNotReading))));
     });
 }
 

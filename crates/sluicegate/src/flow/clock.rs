@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// How often deadlines are looked at; they are late by at most this, and never early.
+/// How often deadlines are looked at; they are late by at most twice this, and never early.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 const RUN: u8 = 0;
