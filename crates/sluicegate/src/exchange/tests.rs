@@ -152,7 +152,7 @@ fn a_response_that_waits_for_its_client_holds_one_buffer() {
             assert!(settle(&mut running, stage).is_none());
             let head = [RESPONSE, b"99999999\r\n\r\n"].concat();
             stage.origin.put(&head);
-            while stage.origin.put(&vec![b'x'; 200]) > 0 {
+            while stage.origin.put(&[b'x'; 200]) > 0 {
                 assert!(settle(&mut running, stage).is_none());
             }
             let given = stage.client.given_by_peer();
