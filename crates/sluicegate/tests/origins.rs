@@ -279,17 +279,17 @@ fn the_policy_is_asked_for_each_dialled_address() {
 #[test]
 fn a_kept_connection_opens_no_door() {
     let trusted: IpAddr = [127, 0, 0, 1].into();
-    let gate =
-        Setup::new().address(
-            move |client: &Client, _| {
-                if client.address.ip() == trusted { Ok(()) } else { Err("not for you".to_owned()) }
-            },
-        );
-    let (gate, origin) = (gate.start(), Origin::mirror());
+    let rule = move |client: &Client, _| match client.address.ip() == trusted {
+        true => Ok(()),
+        false => Err("not for you".to_owned()),
+    };
+    let (gate, origin) = (Setup::new().address(rule).start(), Origin::mirror());
     let mut stranger = gate.special_client([127, 0, 0, 2].into(), None);
     stranger.send(get(&origin.url("/")));
     assert_eq!(stranger.response("GET").status(), 403);
     assert_eq!(gate.ask(get(&origin.url("/"))).status(), 200);
+    // Once that has been told, the connection is kept.
+    assert_eq!(gate.told(2).len(), 2);
     stranger.send(get(&origin.url("/")));
     assert_eq!(stranger.response("GET").status(), 403, "through the trusted client's connection");
 }
