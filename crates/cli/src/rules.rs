@@ -1,8 +1,11 @@
 //! Who may use the proxy, and what they may reach with it. Both are decided on addresses: the
 //! client's own, and the one that is really dialled.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use sluicegate::{Client, is_local};
@@ -13,11 +16,13 @@ pub(crate) struct Rules {
     /// Empty: this machine only.
     clients: Vec<IpNet>,
     ranges: Vec<IpNet>,
+    /// Which addresses are this machine's own, and when that was found out.
+    known: Mutex<HashMap<IpAddr, (bool, Instant)>>,
 }
 
 impl Rules {
     pub(crate) fn new(clients: Vec<IpNet>, ranges: Vec<IpNet>) -> Self {
-        Self { clients: IpNet::aggregate(&clients), ranges: IpNet::aggregate(&ranges) }
+        Self { clients: IpNet::aggregate(&clients), ranges: IpNet::aggregate(&ranges), known: Mutex::default() }
     }
 
     /// Whether a client with this address may use the proxy.
@@ -34,11 +39,30 @@ impl Rules {
         if client.listener.ip().to_canonical().is_loopback() {
             return Ok(());
         }
-        match guarded(destination) {
-            Some(_) if self.is_exempt(destination) => Ok(()),
+        if self.is_exempt(destination) {
+            return Ok(());
+        }
+        match guarded(destination, |ip| self.is_local(ip)) {
             Some(kind) => Err(refusal(destination, kind)),
             None => Ok(()),
         }
+    }
+
+    /// Whether an address is this machine's own, asked of the kernel once a second at most: it is
+    /// asked here for every request.
+    fn is_local(&self, ip: IpAddr) -> bool {
+        let known = &mut *self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((local, at)) = known.get(&ip)
+            && at.elapsed() < Duration::from_secs(1)
+        {
+            return *local;
+        }
+        if known.len() >= 1024 {
+            known.clear();
+        }
+        let local = is_local(ip);
+        known.insert(ip, (local, Instant::now()));
+        local
     }
 
     /// What is permitted although it is guarded.
@@ -70,8 +94,11 @@ fn contains(nets: &[IpNet], address: IpAddr) -> bool {
     nets.iter().any(|net| net.contains(&address))
 }
 
+/// Where AWS answers over IPv6 what it answers over IPv4 at the link-local 169.254.169.254.
+const METADATA: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254));
+
 /// Why an address is guarded, as the end of "10.0.0.5 is …".
-fn guarded(destination: IpAddr) -> Option<&'static str> {
+fn guarded(destination: IpAddr, is_local: impl Fn(IpAddr) -> bool) -> Option<&'static str> {
     meanings(destination).find_map(|meaning| {
         let link_local = match meaning {
             IpAddr::V4(v4) => v4.is_link_local(),
@@ -83,6 +110,8 @@ fn guarded(destination: IpAddr) -> Option<&'static str> {
             Some("the address of no machine, which means this one")
         } else if link_local {
             Some("a link-local address")
+        } else if meaning == METADATA {
+            Some("the metadata service of a cloud")
         } else if is_local(meaning) {
             Some("this machine's own address")
         } else {
@@ -101,13 +130,16 @@ fn meanings(address: IpAddr) -> impl Iterator<Item = IpAddr> {
     [Some(canonical), carried.map(IpAddr::V4)].into_iter().flatten()
 }
 
-/// IPv4-compatible addresses (RFC 4291 §2.5.5.1) and those of NAT64 (RFC 6052 §2.1, RFC 8215).
+/// IPv4-compatible (RFC 4291 §2.5.5.1) and IPv4-translated addresses (RFC 2765 §2.1), those of NAT64
+/// (RFC 6052 §2.1, RFC 8215) and 6to4 (RFC 3056 §2).
 fn carried(v6: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [.., a, b, c, d] = v6.octets();
+    let [_, _, e, f, g, h, .., a, b, c, d] = v6.octets();
     match v6.segments() {
         // `::` and `::1` mean themselves.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        [0, 0, 0, 0, 0, 0, _, _] | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => Some(Ipv4Addr::new(a, b, c, d)),
+        [0, 0, 0, 0, 0, 0, _, _] | [0, 0, 0, 0, 0xffff, 0, _, _] => Some(Ipv4Addr::new(a, b, c, d)),
+        [0x64, 0xff9b, 0, 0, 0, 0, _, _] | [0x64, 0xff9b, 1, _, _, _, _, _] => Some(Ipv4Addr::new(a, b, c, d)),
+        [0x2002, ..] => Some(Ipv4Addr::new(e, f, g, h)),
         _ => None,
     }
 }
@@ -192,6 +224,10 @@ mod tests {
             "::127.0.0.1",
             "::169.254.169.254",
             "64:ff9b::7f00:1",
+            "64:ff9b:1::7f00:1",
+            "::ffff:0:127.0.0.1",
+            "2002:7f00:1::1",
+            "fd00:ec2::254",
             "64:ff9b::a9fe:a9fe",
             "::ffff:0.0.0.0",
         ] {

@@ -10,15 +10,11 @@ use tokio::sync::SemaphorePermit;
 use crate::close::{self, Lingered};
 use crate::exchange::watch;
 use crate::flow::{Alarm, Entered, Flow, Phase};
+use crate::origin::Kept;
 use crate::pipe::Pipe;
 use crate::record::{Client, Fault};
 use crate::transport::{self, Transport};
 use crate::worker::Worker;
-
-/// A connection that has been quiet for this long, and one or two ticks of the clock (0.1 to
-/// 0.2 s), gives up its working state and keeps only its place; requests that follow each other
-/// closer than that find it as they left it.
-const GRACE: std::time::Duration = std::time::Duration::ZERO;
 
 /// What every step of a connection needs, and none changes.
 pub(crate) struct Cx<'a, C> {
@@ -34,6 +30,8 @@ pub(crate) struct Busy<'w> {
     response: Pipe<'w>,
     head: RequestHead,
     response_head: ResponseHead,
+    /// The origin's connection of the request before, for the next one.
+    last: Option<Kept>,
     /// Its share of `Limits::memory_total`, while it may hold anything.
     memory: Option<SemaphorePermit<'w>>,
 }
@@ -43,8 +41,10 @@ pub(crate) struct Busy<'w> {
 pub(crate) enum Next {
     /// Another request.
     Again,
-    /// A clean end.
+    /// A clean end, after what has been written has arrived.
     Close,
+    /// The end of a connection on which nothing is owed.
+    Gone,
     /// A reset: what the client got must not look complete.
     Abort,
     /// Nothing to do for now, and nothing is held.
@@ -63,46 +63,55 @@ pub(crate) async fn connection<C: Transport>(worker: &Worker, client: C, who: Cl
         // Boxed, so that a connection in waiting holds none of this.
         match Box::pin(busy(&cx)).await {
             Next::Idle | Next::Again => {}
-            Next::Close => return,
+            Next::Close | Next::Gone => return,
             Next::Abort => return client.abort(),
         }
     }
 }
 
 /// Serves requests until the client is quiet, or its connection is to end.
-async fn busy<C: Transport>(cx: &Cx<'_, C>) -> Next {
+async fn busy<'w, C: Transport>(cx: &Cx<'w, C>) -> Next {
     let mut busy = Busy {
         request: Pipe::new(&cx.worker.client_buffers),
         response: Pipe::new(&cx.worker.origin_buffers),
         head: RequestHead::new(),
         response_head: ResponseHead::new(),
+        last: None,
         memory: None,
     };
+    let next = serve_all(cx, &mut busy).await;
+    if let Some(last) = busy.last.take() {
+        cx.worker.origins.checkin(last, cx.worker.flows.now());
+    }
+    if next != Next::Close {
+        return next;
+    }
+    let limits = cx.worker.limits();
+    if Box::pin(close::linger(cx.client, &mut busy.request, limits, cx.flow)).await == Lingered::StillOpen {
+        busy.memory = None;
+        close::wait_for_end(cx.client, limits, cx.flow).await;
+    }
+    Next::Close
+}
+
+/// One request after the other. `Next::Close` when something has been said that is to arrive.
+async fn serve_all<'w, C: Transport>(cx: &Cx<'w, C>, busy: &mut Busy<'w>) -> Next {
     loop {
         busy.head.clear();
-        let next = match read_head(cx, &mut busy).await {
+        let next = match read_head(cx, busy).await {
             Asks::Request => {
                 cx.flow.count_request();
-                serve::serve(cx, &mut busy).await
+                serve::serve(cx, busy).await
             }
-            Asks::Nonsense(rule) => serve::refuse(cx, &mut busy, Fault::Request(rule)).await,
-            Asks::TooSlowly => serve::refuse(cx, &mut busy, Fault::RequestTimeout).await,
+            Asks::Nonsense(rule) => serve::refuse(cx, busy, Fault::Request(rule)).await,
+            Asks::TooSlowly => serve::refuse(cx, busy, Fault::RequestTimeout).await,
             Asks::Nothing => return Next::Idle,
             Asks::NoMemory => return Box::pin(serve::no_memory(cx, &busy.head)).await,
-            Asks::Gone => return Next::Close,
+            Asks::Gone => return Next::Gone,
             Asks::Stopped => return Next::Abort,
         };
-        match next {
-            Next::Again => {}
-            Next::Close => {
-                let limits = cx.worker.limits();
-                if Box::pin(close::linger(cx.client, &mut busy.request, limits, cx.flow)).await == Lingered::StillOpen {
-                    busy.memory = None;
-                    close::wait_for_end(cx.client, limits, cx.flow).await;
-                }
-                return Next::Close;
-            }
-            other => return other,
+        if next != Next::Again {
+            return next;
         }
     }
 }
@@ -159,11 +168,16 @@ async fn read_head<'w, C: Transport>(cx: &Cx<'w, C>, busy: &mut Busy<'w>) -> Ask
 
 /// Waits, holding nothing, for the first bytes of a request; takes them once there is memory.
 async fn first_bytes<'w, C: Transport>(cx: &Cx<'w, C>, busy: &mut Busy<'w>) -> Result<(), Asks> {
-    let patience = if C::KNOWS_READABLE { Some(GRACE) } else { cx.worker.limits().idle_timeout };
     busy.memory = None;
     loop {
         cx.flow.enter(Phase::Idle);
-        cx.flow.allow(patience);
+        // A connection that is still quiet at the next sweep gives up its working state and keeps
+        // only its place; requests that follow each other closer than that find it as they left it.
+        if C::KNOWS_READABLE {
+            cx.flow.allow_until_sweep();
+        } else {
+            cx.flow.allow(cx.worker.limits().idle_timeout);
+        }
         let lane = cx.flow.upward();
         bytes(cx.client, cx.flow).await.map_err(|alarm| alarm.map_or(Asks::Gone, quiet::<C>))?;
         admit(cx, busy).await?;

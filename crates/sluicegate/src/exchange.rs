@@ -71,6 +71,8 @@ pub(crate) struct Told {
     pub(crate) status: u16,
     /// Bytes of heads, interim ones too.
     pub(crate) heads: u64,
+    /// The origin has said something, whether it was passed on or not.
+    pub(crate) heard: bool,
 }
 
 /// Everything an exchange works with.
@@ -246,6 +248,7 @@ impl<C: Transport, O: Transport> Answer<'_, '_, C, O> {
 
     /// A 1xx goes to those who know them (RFC 9110 §15.2).
     async fn relay_interim(&mut self) -> Result<(), Stop> {
+        self.told.heard = true;
         if self.asked.version == Version::Http10 {
             return Ok(());
         }
@@ -330,5 +333,23 @@ fn response_end(end: End) -> Stop {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+pub(crate) mod oracle;
+#[cfg(any(test, fuzzing))]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+mod stage;
 #[cfg(test)]
 mod tests;

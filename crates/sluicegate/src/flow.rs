@@ -105,6 +105,12 @@ impl Flow {
         self.touch();
     }
 
+    /// From now on, only the next sweep is waited for (0 to 0.1 s).
+    pub(crate) fn allow_until_sweep(&self) {
+        self.period.store(1, Relaxed);
+        self.touch();
+    }
+
     /// Something moved.
     pub(crate) fn touch(&self) {
         self.deadline.store(self.clock.millis().saturating_add(self.period.load(Relaxed)), Relaxed);

@@ -24,9 +24,13 @@ pub(crate) fn max_forwards(head: &RequestHead) -> MaxForwards {
     if !matches!(head.method(), b"TRACE" | b"OPTIONS") {
         return MaxForwards::Unlimited;
     }
-    let Some(field) = head.field(Name::MaxForwards) else {
+    let mut fields = head.fields().filter(|field| field.id == Name::MaxForwards);
+    let Some(field) = fields.next() else {
         return MaxForwards::Unlimited;
     };
+    if fields.next().is_some() {
+        return MaxForwards::Invalid;
+    }
     if field.value.is_empty() || !field.value.iter().all(u8::is_ascii_digit) {
         return MaxForwards::Invalid;
     }
@@ -72,7 +76,7 @@ pub(crate) fn write_request(head: &RequestHead, route: &RequestRoute<'_>, out: &
     let Target::Absolute { authority, .. } = route.target else {
         return; // only absolute-form is forwarded as a request
     };
-    out.reserve_exact(head.bytes().len().saturating_add(ADDED_TO_HEADS));
+    out.reserve_exact(staged_size(head.bytes().len(), head.fields().count()));
     push(out, &[head.method(), b" "]);
     route.target.write_origin_form(head.method(), out);
     push(out, &[b" HTTP/1.1\r\n"]);
@@ -142,7 +146,7 @@ pub(crate) struct ResponseRoute<'a> {
 
 /// Writes the head that the client gets; for an interim response too.
 pub(crate) fn write_response(head: &ResponseHead, route: &ResponseRoute<'_>, out: &mut Vec<u8>) {
-    out.reserve_exact(head.bytes().len().saturating_add(ADDED_TO_HEADS));
+    out.reserve_exact(staged_size(head.bytes().len(), head.fields().count()));
     let status = head.status();
     let (interim, switching) = (status < 200, status == 101);
     push(out, &[b"HTTP/1.1 ", Decimal::new(u64::from(status)).as_bytes(), b" ", head.reason(), b"\r\n"]);
@@ -213,6 +217,11 @@ fn write_via(received: Version, pseudonym: Option<&str>, out: &mut Vec<u8>) {
     if let Some(pseudonym) = pseudonym {
         push(out, &[b"Via: ", received.as_str().as_bytes(), b" ", pseudonym.as_bytes(), b"\r\n"]);
     }
+}
+
+/// What a head may measure when it leaves: each field may gain a space behind its colon.
+fn staged_size(bytes: usize, fields: usize) -> usize {
+    bytes.saturating_add(fields).saturating_add(ADDED_TO_HEADS)
 }
 
 fn push(out: &mut Vec<u8>, parts: &[&[u8]]) {

@@ -19,6 +19,7 @@
 
 // A test's arithmetic may panic: that is a failed test.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+#![cfg_attr(fuzzing, allow(dead_code, clippy::all, missing_docs))]
 
 pub mod limits;
 
@@ -49,6 +50,12 @@ mod close;
 mod connection;
 
 pub mod proxy;
+
+/// What the fuzzer calls.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::exchange::oracle::exchange;
+}
 
 pub use flow::ConnectionState;
 pub use limits::{Bound, HalfClose, LimitError, Limits};

@@ -92,11 +92,11 @@ pub struct Bound {
     pub client_buffer: usize,
     /// Taken from the origin.
     pub origin_buffer: usize,
-    /// The request's head as it came, and as it leaves (or its trailers).
+    /// The request's head as it came, as it leaves, and its trailers.
     pub request_heads: usize,
     /// The same of the response.
     pub response_heads: usize,
-    /// Where the fields of both heads stand: 28 bytes each.
+    /// Where the fields of both heads and their trailers stand: 44 bytes each.
     pub fields: usize,
 }
 
@@ -181,15 +181,18 @@ impl Limits {
     /// What one connection holds at most.
     #[must_use]
     pub fn bound(&self) -> Bound {
-        // As it came, as it leaves, and what is added on the way.
-        let twice = |bytes: usize| bytes.saturating_mul(2).saturating_add(ADDED_TO_HEADS);
+        // As it came, as it leaves (a space more per field, and what we add), trailers of half its size.
+        let heads = |of: HeadLimits| {
+            let twice = of.bytes.saturating_mul(2).saturating_add(of.bytes / 2);
+            twice.saturating_add(of.fields).saturating_add(ADDED_TO_HEADS)
+        };
         // A list of spans grows in powers of two.
-        let listed = |fields: usize| fields.checked_next_power_of_two().unwrap_or(fields).saturating_mul(28);
+        let listed = |fields: usize| fields.checked_next_power_of_two().unwrap_or(fields).saturating_mul(44);
         Bound {
             client_buffer: self.client_buffer,
             origin_buffer: self.origin_buffer,
-            request_heads: twice(self.head.bytes),
-            response_heads: twice(self.response_head.bytes),
+            request_heads: heads(self.head),
+            response_heads: heads(self.response_head),
             fields: listed(self.head.fields).saturating_add(listed(self.response_head.fields)),
         }
     }

@@ -11,7 +11,7 @@ use sluicegate_http1::Host;
 
 pub(crate) use dial::Gate;
 pub(crate) use resolve::Resolver;
-pub(crate) use reuse::Idle;
+pub(crate) use reuse::{Idle, Kept};
 
 use crate::limits::Limits;
 use crate::record::Fault;

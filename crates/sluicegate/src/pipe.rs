@@ -233,7 +233,8 @@ impl<'p> Pipe<'p> {
                 self.suffix = b"\r\n0\r\n\r\n";
                 self.ended = true;
             }
-        } else if self.body.is_complete() && !self.ended {
+        } else if self.body.is_complete() && !self.ended && !self.has_output() {
+            // Trailers may be as large as half a head: so they wait until none is staged.
             self.ended = true;
             self.stage_end();
         }

@@ -96,27 +96,44 @@ impl Proxy {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut troubles = Troubles::default();
         let mut stop = std::pin::pin!(stop);
-        let permits = &self.worker.shared.permits;
+        // Accepted, and waiting for its permit: out of the select, so that a tick cannot lose it.
+        let mut next = None;
         loop {
+            let permits = Arc::clone(&self.worker.shared.permits);
             let accepted = tokio::select! { biased;
                 () = &mut stop => break,
                 _ = ticks.tick(), if !self.worker.is_at_rest() => {
                     self.worker.sweep();
                     continue;
                 }
-                accepted = async {
-                    // Beyond the limit, clients wait in the kernel's queue.
-                    let permit = Arc::clone(permits).acquire_owned().await;
-                    listener.accept().await.map(|accepted| (accepted, permit.ok()))
-                } => accepted,
+                // Beyond the limit one client per listener waits here, the others in its queue.
+                permit = permits.acquire_owned(), if next.is_some() => Ok(permit.ok()),
+                accepted = listener.accept(), if next.is_none() => accepted.map(|accepted| {
+                    next = Some(accepted);
+                    Arc::clone(&self.worker.shared.permits).try_acquire_owned().ok()
+                }),
             };
             match accepted {
-                Ok(((tcp, peer), permit)) => self.welcome(tcp, peer, listener.local_addr(), permit),
+                Ok(Some(permit)) => {
+                    if let Some((tcp, peer)) = next.take() {
+                        self.welcome(tcp, peer, listener.local_addr(), Some(permit));
+                    }
+                }
+                Ok(None) => {}
                 Err(error) => troubles.wait_out(&error, &self.worker).await,
             }
         }
-        while let Ok(Some((tcp, peer))) = listener.try_accept() {
+        if let Some((tcp, peer)) = next {
             self.welcome(tcp, peer, listener.local_addr(), None);
+        }
+        // A client that is gone again is no reason to reset those behind it.
+        let mut errors = 0_u8;
+        while errors < 16 {
+            match listener.try_accept() {
+                Ok(Some((tcp, peer))) => self.welcome(tcp, peer, listener.local_addr(), None),
+                Ok(None) => break,
+                Err(_) => errors = errors.saturating_add(1),
+            }
         }
     }
 

@@ -8,7 +8,14 @@
 //!   is never held across an await.
 
 mod pump;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
 pub(crate) mod scripted;
 mod stream;
 mod tcp;

@@ -1,6 +1,7 @@
 //! What the connections of one worker share: settings, buffers, idle origins, time. Nothing here
 //! is waited for on the hot path; what several workers share is in [`Shared`].
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,7 +64,15 @@ impl Shared {
 #[must_use]
 pub fn is_local(ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
-    ip.is_loopback() || ip.is_unspecified() || !ip.is_multicast() && UdpSocket::bind((ip, 0)).is_ok()
+    if ip.is_loopback() || ip.is_unspecified() {
+        return true;
+    }
+    // Only this one error says that the address is not ours; without descriptors, say, nothing is known,
+    // and what is not known is refused.
+    let is_foreign = |error: std::io::Error| {
+        matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::InvalidInput | ErrorKind::Unsupported)
+    };
+    !ip.is_multicast() && !UdpSocket::bind((ip, 0)).is_err_and(is_foreign)
 }
 
 fn pseudonym() -> String {

@@ -72,7 +72,9 @@ async fn work(
         () = tokio::time::sleep(A_MOMENT) => None,
     };
     // Nobody listens any more only if the process is ending anyway.
-    let _ = tell.send(News::Waiting(proxy.connection_count()));
+    // What is idle ends of its own, and is not waited for.
+    let busy = proxy.connections().into_iter().filter(|one| one.phase != sluicegate::flow::Phase::Idle);
+    let _ = tell.send(News::Waiting(busy.count()));
     let aborted = match early {
         Some(aborted) => aborted,
         None => tokio::select! { biased;

@@ -1,5 +1,7 @@
 //! One request: what it asks, the way to its origin, the exchange, and how it ended.
 
+use std::net::SocketAddr;
+
 use sluicegate_http1::chunked::ChunkLimits;
 use sluicegate_http1::{Authority, Framing, Malformed, RequestHead, ResponseHead, Target, framing, target};
 
@@ -10,7 +12,7 @@ use crate::close;
 use crate::exchange::{Answered, Asked, Exchange, Stop, attend};
 use crate::flow::Phase;
 use crate::forward::{self, MaxForwards, RequestRoute};
-use crate::origin::{self, Reached};
+use crate::origin::{self, Kept, Reached};
 use crate::pipe::{Encoding, Pipe};
 use crate::record::{Ended, Fault};
 use crate::transport::{self, Tcp, Transport};
@@ -19,8 +21,8 @@ use crate::tunnel::tunnel;
 /// Serves the request whose head is complete.
 pub(super) async fn serve<C: Transport>(cx: &Cx<'_, C>, busy: &mut Busy<'_>) -> Next {
     let mut story = Story::begin(cx);
-    let Busy { request, response, head, response_head, .. } = busy;
-    let mut pipes = Pipes { request, response, response_head };
+    let Busy { request, response, head, response_head, last, .. } = busy;
+    let mut pipes = Pipes { request, response, response_head, last };
     let next = match understand(head) {
         Err(rule) => pipes.fault(cx, &mut story, head, Fault::Request(rule)).await,
         Ok(ask) => match ask.target {
@@ -36,8 +38,8 @@ pub(super) async fn serve<C: Transport>(cx: &Cx<'_, C>, busy: &mut Busy<'_>) -> 
 /// Answers what was not even a request, and ends the connection.
 pub(super) async fn refuse<C: Transport>(cx: &Cx<'_, C>, busy: &mut Busy<'_>, fault: Fault) -> Next {
     let mut story = Story::begin(cx);
-    let Busy { request, response, head, response_head, .. } = busy;
-    let mut pipes = Pipes { request, response, response_head };
+    let Busy { request, response, head, response_head, last, .. } = busy;
+    let mut pipes = Pipes { request, response, response_head, last };
     let next = pipes.fault(cx, &mut story, head, fault).await;
     story.tell(cx, head);
     next
@@ -84,6 +86,8 @@ struct Pipes<'b, 'p> {
     request: &'b mut Pipe<'p>,
     response: &'b mut Pipe<'p>,
     response_head: &'b mut ResponseHead,
+    /// The origin of the request before.
+    last: &'b mut Option<Kept>,
 }
 
 impl Pipes<'_, '_> {
@@ -250,7 +254,7 @@ async fn plain<C: Transport>(
     pipes.request.begin(ask.framing, encoding, chunks);
     let key = key(to);
     let idempotent = matches!(head.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE");
-    let mut kept = cx.worker.origins.checkout(&key, !idempotent, |address| cx.worker.allows(cx.who, address));
+    let mut kept = keep(cx, pipes.last, &key, !idempotent);
     loop {
         let reused = kept.is_some();
         let reached = match kept.take() {
@@ -263,7 +267,7 @@ async fn plain<C: Transport>(
         story.reused = reused;
         note(story, &reached);
         let ended = exchange(cx, pipes, story, ask, &reached.tcp).await;
-        let unspent = pipes.request.given() == 0 && pipes.response_head.is_empty() && story.told.heads == 0;
+        let unspent = pipes.request.given() == 0 && pipes.response_head.is_empty() && !story.told.heard;
         match ended {
             Err(Stop::Origin(Fault::OriginClosed)) if reused && idempotent && unspent => {
                 pipes.request.unstage();
@@ -272,6 +276,21 @@ async fn plain<C: Transport>(
             ended => return finish(cx, pipes, story, head, ended, &key, reached).await,
         }
     }
+}
+
+/// The connection of this client's last request if it leads there, else one that another left
+/// behind. Of that one the kernel is always asked: what its last user's origin sent too late must
+/// not become a stranger's answer.
+fn keep<C>(cx: &Cx<'_, C>, last: &mut Option<Kept>, key: &[u8], peek: bool) -> Option<(Tcp, SocketAddr)> {
+    let (origins, now) = (&cx.worker.origins, cx.worker.flows.now());
+    if let Some(own) = last.take() {
+        if *own.key != *key {
+            origins.checkin(own, now);
+        } else if !own.tcp.is_stale(peek) && cx.worker.allows(cx.who, own.address) {
+            return Some((own.tcp, own.address));
+        }
+    }
+    origins.checkout(key, |address| cx.worker.allows(cx.who, address))
 }
 
 async fn exchange<C: Transport>(
@@ -321,8 +340,7 @@ async fn finish<C: Transport>(
         Ok(Answered::Whole { client_persists, origin_persists }) => {
             story.ended = Ended::Complete;
             if origin_persists {
-                let now = cx.worker.flows.now();
-                cx.worker.origins.checkin(key, reached.tcp, reached.address, now);
+                *pipes.last = Some(Kept { key: key.into(), tcp: reached.tcp, address: reached.address });
             }
             pipes.response.clear();
             if client_persists { Next::Again } else { Next::Close }

@@ -1,100 +1,20 @@
 //! The promises, over scripted sockets polled by hand: no runtime, no clock, no kernel.
 
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::fs;
+use std::path::Path;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sluicegate_http1::chunked::ChunkLimits;
-use sluicegate_http1::{Framing, ResponseHead, Version};
+use sluicegate_http1::Framing;
 
-use super::{Answered, Asked, Exchange, Stop, Told};
-use crate::buffer::Pool;
-use crate::flow::{Entered, Flows};
-use crate::limits::{HalfClose, Limits};
-use crate::pipe::{Encoding, Pipe};
+use super::oracle;
+use super::stage::{Running, Setting, Stage, play, settle};
+use super::{Answered, Stop};
+use crate::limits::HalfClose;
 use crate::record::Fault;
 use crate::transport::Hangup;
-use crate::transport::scripted::{Scripted, pair};
-
-/// The two sockets as the peers hold them, and the clock.
-struct Stage {
-    client: Scripted,
-    origin: Scripted,
-    flows: Arc<Flows>,
-    now: Duration,
-}
-
-impl Stage {
-    /// Time passes.
-    fn pass(&mut self, time: Duration) {
-        self.now += time;
-        self.flows.sweep(self.now);
-    }
-}
-
-struct Setting {
-    limits: Limits,
-    request: Framing,
-    /// What the kernel holds in each direction.
-    wire: usize,
-}
-
-impl Setting {
-    fn of(request: Framing, buffers: usize, wire: usize) -> Self {
-        let limits = Limits { client_buffer: buffers, origin_buffer: buffers, ..Limits::default() };
-        Self { limits, request, wire }
-    }
-}
-
-type Running<'a> = Pin<&'a mut dyn Future<Output = Result<Answered, Stop>>>;
-
-/// Sets an exchange up for a GET or a POST, and gives it to `play` with its peers.
-fn play(setting: &Setting, play: impl FnOnce(Running<'_>, &mut Stage)) {
-    let limits = &setting.limits;
-    let (near_client, client) = pair(setting.wire);
-    let (near_origin, origin) = pair(setting.wire);
-    let flows = Arc::new(Flows::new());
-    let flow: Entered = flows.enter("127.0.0.1:1".parse().unwrap());
-    let (client_pool, origin_pool) = (Pool::new(limits.client_buffer, 1), Pool::new(limits.origin_buffer, 1));
-    let (mut request, mut response) = (Pipe::new(&client_pool), Pipe::new(&origin_pool));
-    let encoding = if setting.request == Framing::Chunked { Encoding::Chunked } else { Encoding::Identity };
-    request.begin(setting.request, encoding, ChunkLimits::default());
-    request.stage().extend_from_slice(b"HEAD\r\n\r\n");
-    let (mut head, mut told) = (ResponseHead::new(), Told::default());
-    let asked = Asked { method: b"POST", version: Version::Http11, persists: true, upgrade: false };
-    let exchange = Exchange {
-        client: &near_client,
-        origin: &near_origin,
-        request: &mut request,
-        response: &mut response,
-        head: &mut head,
-        asked,
-        limits,
-        flow: &flow,
-        via: None,
-        told: &mut told,
-    };
-    let mut stage = Stage { client, origin, flows: Arc::clone(&flows), now: Duration::ZERO };
-    play(pin!(exchange.run()), &mut stage);
-}
-
-/// Polls until nothing moves any more; a pump that yields counts as moving.
-fn settle(running: &mut Running<'_>, stage: &Stage) -> Option<Result<Answered, Stop>> {
-    let mut cx = Context::from_waker(Waker::noop());
-    let mut before = None;
-    loop {
-        if let Poll::Ready(ended) = running.as_mut().poll(&mut cx) {
-            return Some(ended);
-        }
-        let now = (stage.client.moved(), stage.origin.moved());
-        if before == Some(now) {
-            return None;
-        }
-        before = Some(now);
-    }
-}
+use crate::transport::scripted::Scripted;
 
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: ";
 
@@ -279,6 +199,18 @@ fn whose_turn_it_was_decides_who_is_blamed() {
         stage.pass(late);
         assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Origin(Fault::OriginNotReading)))));
     });
+    // Framing that is dropped extends nothing: chunk extensions from the client, trailers from the origin.
+    play(&Setting::of(Framing::Chunked, 100, 400), |mut running, stage| {
+        stage.client.put(b"5;a=");
+        for _ in 0..2 {
+            assert!(settle(&mut running, stage).is_none());
+            stage.pass(late / 3);
+            stage.client.put(b"x");
+        }
+        assert!(settle(&mut running, stage).is_none());
+        stage.pass(late / 3);
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::ClientSlow))));
+    });
     // A stream that moves in one direction only lives on; then it stalls.
     play(&Setting::of(Framing::Empty, 100, 400), |mut running, stage| {
         stage.origin.put(&[RESPONSE, b"99\r\n\r\n"].concat());
@@ -318,8 +250,23 @@ fn no_arm_starves() {
     });
 }
 
+/// The inputs that the fuzzer and we found worth keeping (`fuzz/corpus/exchange`), without the fuzzer.
+#[test]
+fn the_corpus_holds() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/exchange");
+    let files = fs::read_dir(folder).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap());
+    let whole = files.filter(|input| oracle::exchange(input)).count();
+    assert!(whole > 5, "only {whole} of the seeds end in a whole exchange");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Whatever both peers send, in whatever pieces.
+    #[test]
+    fn nonsense_is_survived(input in prop::collection::vec(any::<u8>(), 0..300)) {
+        oracle::exchange(&input);
+    }
 
     /// Both bodies arrive whatever the sizes and the order of events; never more is taken than
     /// has room; what can move has moved; it ends when both are through, and not before.

@@ -90,6 +90,7 @@ fn max_forwards_counts_for_trace_and_options_only() {
     for value in ["", "-1", "1 2", "x"] {
         assert_eq!(of("TRACE", value), MaxForwards::Invalid, "{value}");
     }
+    assert_eq!(of("TRACE", "5\r\nMax-Forwards: 0"), MaxForwards::Invalid, "two of them say two things");
     assert_eq!(of("TRACE", &"9".repeat(40)), MaxForwards::Left(u64::MAX - 1));
     let got = forwarded("TRACE http://h/ HTTP/1.1\r\nHost: h\r\nmax-forwards: 3\r\n\r\n");
     assert!(got.contains("\r\nmax-forwards: 2\r\n"), "{got}");

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::OptionFuture;
 use futures_util::stream::FuturesUnordered;
 
 use super::resolve::Later;
@@ -23,7 +24,11 @@ pub(crate) trait Gate: Sync {
     fn check(&self, address: SocketAddr) -> Result<(), Fault>;
 }
 
-/// Connects to the first of `addresses`, then of `later`, that answers.
+/// An attempt that others wait behind is given up after this: one retransmission of the SYN has had
+/// its time, and no more than seven descriptors are in use at once.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// Connects to the first of `addresses`, joined by those that come `later`, that answers.
 pub(crate) async fn race(
     addresses: Vec<IpAddr>,
     later: Option<Later>,
@@ -32,52 +37,46 @@ pub(crate) async fn race(
     tuning: Tuning,
     shown: &str,
 ) -> Result<(Tcp, SocketAddr), Fault> {
-    let first = attempt_all(interleave(addresses), port, gate, tuning, shown).await;
-    match (first, later) {
-        (Err(fault), Some(later)) => match later.await {
-            none if none.is_empty() => Err(fault),
-            more => attempt_all(interleave(more), port, gate, tuning, shown).await,
-        },
-        (first, _) => first,
-    }
-}
-
-async fn attempt_all(
-    addresses: Vec<IpAddr>,
-    port: u16,
-    gate: &impl Gate,
-    tuning: Tuning,
-    shown: &str,
-) -> Result<(Tcp, SocketAddr), Fault> {
-    let mut next = addresses.into_iter();
+    let mut next = interleave(addresses).into_iter();
+    let mut awaited = later.is_some();
+    let mut later = OptionFuture::from(later);
     let mut running = FuturesUnordered::new();
     let mut fault = Fault::Unroutable(shown.to_owned());
     loop {
         if let Some(ip) = next.next() {
             let address = SocketAddr::new(ip, port);
+            let limit = (next.len() > 0).then_some(ATTEMPT_TIMEOUT);
             match gate.check(address) {
-                Ok(()) => running.push(attempt(address, tuning)),
+                Ok(()) => running.push(attempt(address, tuning, limit)),
                 Err(refused) => {
                     fault = refused;
                     continue;
                 }
             }
-        } else if running.is_empty() {
+        } else if running.is_empty() && !awaited {
             return Err(fault);
         }
-        let more = next.len() > 0;
         tokio::select! { biased;
             Some((address, result)) = running.next() => match result {
                 Ok(tcp) => return Ok((tcp, address)),
                 Err(error) => fault = failed(&error, shown),
             },
-            () = tokio::time::sleep(ATTEMPT_DELAY), if more => {}
+            more = &mut later, if awaited => {
+                awaited = false;
+                next = next.chain(interleave(more.unwrap_or_default())).collect::<Vec<_>>().into_iter();
+            }
+            () = tokio::time::sleep(ATTEMPT_DELAY), if next.len() > 0 => {}
         }
     }
 }
 
-async fn attempt(address: SocketAddr, tuning: Tuning) -> (SocketAddr, io::Result<Tcp>) {
-    (address, Tcp::connect_with(address, tuning).await)
+async fn attempt(address: SocketAddr, tuning: Tuning, limit: Option<Duration>) -> (SocketAddr, io::Result<Tcp>) {
+    let connecting = Tcp::connect_with(address, tuning);
+    let result = match limit {
+        Some(limit) => tokio::time::timeout(limit, connecting).await.unwrap_or_else(|late| Err(late.into())),
+        None => connecting.await,
+    };
+    (address, result)
 }
 
 fn failed(error: &io::Error, shown: &str) -> Fault {
@@ -112,6 +111,60 @@ fn interleave(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct Open;
+
+    impl Gate for Open {
+        fn check(&self, _: SocketAddr) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    /// An address at which SYNs are dropped: its queue is full. What fills it is kept.
+    fn black_hole(address: SocketAddr) -> (socket2::Socket, Vec<socket2::Socket>) {
+        let socket = |nonblocking: bool| {
+            let made = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            made.set_nonblocking(nonblocking).unwrap();
+            made
+        };
+        let listener = socket(false);
+        listener.bind(&address.into()).unwrap();
+        listener.listen(0).unwrap();
+        let fill = (0..4).map(|_| {
+            let one = socket(true);
+            let _ = one.connect(&address.into());
+            one
+        });
+        (listener, fill.collect())
+    }
+
+    /// Dead IPv6 must not cost a reachable host its connect timeout (RFC 8305 §3).
+    #[tokio::test]
+    async fn addresses_that_come_late_are_raced() {
+        let good = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = good.local_addr().unwrap().port();
+        let dead = IpAddr::from([127, 0, 0, 2]);
+        let _held = black_hole(SocketAddr::new(dead, port));
+        let later: Later = Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            vec![IpAddr::from([127, 0, 0, 1])]
+        });
+        let racing = race(vec![dead], Some(later), port, &Open, Tuning::default(), "test");
+        let reached = tokio::time::timeout(Duration::from_secs(30), racing).await.unwrap().unwrap();
+        assert_eq!(reached.1, good.local_addr().unwrap());
+    }
+
+    #[tokio::test]
+    async fn dead_addresses_are_given_up_for_those_behind_them() {
+        let good = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = good.local_addr().unwrap().port();
+        let mut addresses: Vec<IpAddr> = (2..5).map(|n| IpAddr::from([127, 0, 0, n])).collect();
+        let _held: Vec<_> = addresses.iter().map(|ip| black_hole(SocketAddr::new(*ip, port))).collect();
+        addresses.push(IpAddr::from([127, 0, 0, 1]));
+        let racing = race(addresses, None, port, &Open, Tuning::default(), "test");
+        let reached = tokio::time::timeout(Duration::from_secs(30), racing).await.unwrap().unwrap();
+        assert_eq!(reached.1, good.local_addr().unwrap());
+    }
 
     #[test]
     fn families_take_turns() {

@@ -11,11 +11,13 @@ use crate::transport::{Tcp, Transport};
 /// No single origin keeps more than this many, so that one of them cannot crowd out the others.
 const PER_ORIGIN: usize = 64;
 
+/// A connection that may carry another request.
 #[derive(Debug)]
-struct Kept {
-    tcp: Tcp,
-    address: SocketAddr,
-    since: Duration,
+pub(crate) struct Kept {
+    /// `host:port`, in lower case.
+    pub(crate) key: Box<[u8]>,
+    pub(crate) tcp: Tcp,
+    pub(crate) address: SocketAddr,
 }
 
 /// Idle connections by `host:port` in lower case.
@@ -27,7 +29,7 @@ pub(crate) struct Idle {
 
 #[derive(Debug, Default)]
 struct Shelf {
-    kept: HashMap<Box<[u8]>, Vec<Kept>>,
+    kept: HashMap<Box<[u8]>, Vec<(Kept, Duration)>>,
     count: usize,
 }
 
@@ -36,39 +38,32 @@ impl Idle {
         Self { most, shelf: Mutex::default() }
     }
 
-    /// The one that was used last, still looks well, and leads where this client may go: it
-    /// may have been dialled for another. With `peek` the kernel is asked how it looks as well: for
-    /// a request that must not be sent twice.
-    pub(crate) fn checkout(
-        &self,
-        key: &[u8],
-        peek: bool,
-        may: impl Fn(SocketAddr) -> bool,
-    ) -> Option<(Tcp, SocketAddr)> {
+    /// The one that was used last, still looks well (the kernel is asked), and leads where this
+    /// client may go: it was dialled for another.
+    pub(crate) fn checkout(&self, key: &[u8], may: impl Fn(SocketAddr) -> bool) -> Option<(Tcp, SocketAddr)> {
         let Shelf { kept, count } = &mut *self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         let of_origin = kept.get_mut(key)?;
         loop {
-            let open = of_origin.iter().rposition(|one| may(one.address))?;
-            let one = of_origin.remove(open);
+            let open = of_origin.iter().rposition(|(one, _)| may(one.address))?;
+            let (one, _) = of_origin.remove(open);
             *count = count.saturating_sub(1);
-            if !one.tcp.is_stale(peek) {
+            if !one.tcp.is_stale(true) {
                 return Some((one.tcp, one.address));
             }
         }
     }
 
-    /// Keeps `tcp` for the next request to `key`.
-    pub(crate) fn checkin(&self, key: &[u8], tcp: Tcp, address: SocketAddr, now: Duration) {
+    /// Keeps `one` for whoever asks for its origin next.
+    pub(crate) fn checkin(&self, one: Kept, now: Duration) {
         let Shelf { kept, count } = &mut *self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         if *count >= self.most {
             return;
         }
-        let one = Kept { tcp, address, since: now };
-        match kept.get_mut(key) {
+        match kept.get_mut(&one.key) {
             Some(of_origin) if of_origin.len() >= PER_ORIGIN => return,
-            Some(of_origin) => of_origin.push(one),
+            Some(of_origin) => of_origin.push((one, now)),
             None => {
-                kept.insert(key.into(), vec![one]);
+                kept.insert(one.key.clone(), vec![(one, now)]);
             }
         }
         *count = count.saturating_add(1);
@@ -79,7 +74,7 @@ impl Idle {
         let Shelf { kept, count } = &mut *self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         *count = 0;
         kept.retain(|_, of_origin| {
-            of_origin.retain(|one| now.saturating_sub(one.since) < timeout && !one.tcp.is_stale(false));
+            of_origin.retain(|(one, since)| now.saturating_sub(*since) < timeout && !one.tcp.is_stale(false));
             *count = count.saturating_add(of_origin.len());
             !of_origin.is_empty()
         });

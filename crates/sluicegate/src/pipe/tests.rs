@@ -131,6 +131,23 @@ fn only_trailers_that_may_travel_do() {
     assert_eq!(decoded(&sent), (b"x".to_vec(), "X-Sum=1;X-More=2;".to_owned()));
 }
 
+#[test]
+fn trailers_wait_until_the_head_has_gone() {
+    let pool = Pool::new(512, 1);
+    let mut pipe = Pipe::new(&pool);
+    pipe.stage().extend_from_slice(&[b'h'; 100]);
+    pipe.begin(Framing::Chunked, Encoding::Chunked, ChunkLimits::default());
+    let source = b"0\r\nX-T: 1\r\n\r\n";
+    pipe.room()[..source.len()].copy_from_slice(source);
+    pipe.received(source.len());
+    pipe.decode().unwrap();
+    assert_eq!(pipe.staging.len(), 100, "both stand in it at once");
+    pipe.wrote(99);
+    assert!(!pipe.is_finished());
+    pipe.wrote(1);
+    assert_eq!(show(&pipe.output().0[0]), "0\r\nX-T: 1\r\n\r\n");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 

@@ -70,7 +70,11 @@ pub(crate) async fn pump<F: Transport, T: Transport>(
                 lane.stands(pipe.held(), pipe.has_output(), !pipe.is_received() && pipe.is_full());
                 return Poll::Pending;
             }
-            lane.touch();
+            // What is taken and dropped (extensions, trailers) extends no deadline; what is taken
+            // and kept is given, or the sink stands still.
+            if gave.is_some() {
+                lane.touch();
+            }
             if turn.is_over(gave.unwrap_or(0).saturating_add(took.unwrap_or(0))) {
                 lane.stands(pipe.held(), false, false);
                 cx.waker().wake_by_ref();

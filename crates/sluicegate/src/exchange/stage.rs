@@ -1,0 +1,98 @@
+//! A stage for one exchange: scripted sockets, polled by hand, a clock that is turned by hand.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use sluicegate_http1::chunked::ChunkLimits;
+use sluicegate_http1::{Framing, ResponseHead, Version};
+
+use super::{Answered, Asked, Exchange, Stop, Told};
+use crate::buffer::Pool;
+use crate::flow::{Entered, Flows};
+use crate::limits::Limits;
+use crate::pipe::{Encoding, Pipe};
+use crate::transport::scripted::{Scripted, pair};
+
+/// The two sockets as the peers hold them, and the clock.
+pub(crate) struct Stage {
+    pub(crate) client: Scripted,
+    pub(crate) origin: Scripted,
+    flows: Arc<Flows>,
+    now: Duration,
+}
+
+impl Stage {
+    /// Time passes.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.flows.sweep(self.now);
+    }
+}
+
+pub(crate) struct Setting {
+    pub(crate) limits: Limits,
+    pub(crate) request: Framing,
+    pub(crate) method: &'static [u8],
+    pub(crate) version: Version,
+    pub(crate) upgrade: bool,
+    /// What the kernel holds in each direction.
+    pub(crate) wire: usize,
+}
+
+impl Setting {
+    pub(crate) fn of(request: Framing, buffers: usize, wire: usize) -> Self {
+        let limits = Limits { client_buffer: buffers, origin_buffer: buffers, ..Limits::default() };
+        Self { limits, request, method: b"POST", version: Version::Http11, upgrade: false, wire }
+    }
+}
+
+pub(crate) type Running<'a> = Pin<&'a mut dyn Future<Output = Result<Answered, Stop>>>;
+
+/// Sets an exchange up for a GET or a POST, and gives it to `play` with its peers.
+pub(crate) fn play(setting: &Setting, play: impl FnOnce(Running<'_>, &mut Stage)) {
+    let limits = &setting.limits;
+    let (near_client, client) = pair(setting.wire);
+    let (near_origin, origin) = pair(setting.wire);
+    let flows = Arc::new(Flows::new());
+    let flow: Entered = flows.enter("127.0.0.1:1".parse().unwrap());
+    let (client_pool, origin_pool) = (Pool::new(limits.client_buffer, 1), Pool::new(limits.origin_buffer, 1));
+    let (mut request, mut response) = (Pipe::new(&client_pool), Pipe::new(&origin_pool));
+    let encoding = if setting.request == Framing::Chunked { Encoding::Chunked } else { Encoding::Identity };
+    request.begin(setting.request, encoding, ChunkLimits::default());
+    request.stage().extend_from_slice(b"HEAD\r\n\r\n");
+    let (mut head, mut told) = (ResponseHead::new(), Told::default());
+    let Setting { method, version, upgrade, .. } = *setting;
+    let asked = Asked { method, version, persists: true, upgrade };
+    let exchange = Exchange {
+        client: &near_client,
+        origin: &near_origin,
+        request: &mut request,
+        response: &mut response,
+        head: &mut head,
+        asked,
+        limits,
+        flow: &flow,
+        via: None,
+        told: &mut told,
+    };
+    let mut stage = Stage { client, origin, flows: Arc::clone(&flows), now: Duration::ZERO };
+    play(pin!(exchange.run()), &mut stage);
+}
+
+/// Polls until nothing moves any more; a pump that yields counts as moving.
+pub(crate) fn settle(running: &mut Running<'_>, stage: &Stage) -> Option<Result<Answered, Stop>> {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut before = None;
+    loop {
+        if let Poll::Ready(ended) = running.as_mut().poll(&mut cx) {
+            return Some(ended);
+        }
+        let now = (stage.client.moved(), stage.origin.moved());
+        if before == Some(now) {
+            return None;
+        }
+        before = Some(now);
+    }
+}
