@@ -27,6 +27,8 @@ pub(crate) fn memory(config: &Config, max_connections: usize) -> String {
     }
     text.push_str(&sum(config, bound.total(), max_connections));
     let _ = writeln!(text, "{IDLE:>12} bytes, about, for each idle connection: task, socket registration, flow state");
+    let (waiting, working) = sluicegate::proxy::future_sizes();
+    let _ = writeln!(text, "{waiting:>12} of them are its future; {working} more are boxed beside it while it works");
     text.push_str(&kernel(config));
     text
 }

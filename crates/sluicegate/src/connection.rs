@@ -1,6 +1,7 @@
 //! One client, from accept to close: wait without a buffer, read a head, serve it, and again.
 //! Request N+1 is not looked at before response N has been written.
 
+mod reply;
 mod serve;
 mod story;
 
@@ -13,7 +14,7 @@ use crate::flow::{Alarm, Entered, Flow, Phase};
 use crate::origin::Kept;
 use crate::pipe::Pipe;
 use crate::record::{Client, Fault};
-use crate::transport::{self, Transport};
+use crate::transport::{self, Tcp, Transport};
 use crate::worker::Worker;
 
 /// What every step of a connection needs, and none changes.
@@ -256,6 +257,17 @@ fn receive(head: &mut RequestHead, request: &mut Pipe<'_>, limits: &HeadLimits) 
             Ok(false)
         }
     }
+}
+
+/// Bytes of a connection's own state: in waiting, and what is boxed beside it while it works.
+pub(crate) fn sizes() -> (usize, usize) {
+    fn waiting<F: Future>(_: impl FnOnce(&'static Worker, Tcp, Client, Entered) -> F) -> usize {
+        size_of::<F>()
+    }
+    fn working<F: Future>(_: impl FnOnce(&'static Cx<'static, Tcp>) -> F) -> usize {
+        size_of::<F>()
+    }
+    (waiting(connection::<Tcp>), working(busy::<Tcp>))
 }
 
 #[cfg(test)]

@@ -334,22 +334,8 @@ fn response_end(end: End) -> Stop {
 }
 
 #[cfg(any(test, fuzzing))]
-#[allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at the first surprise"
-)]
 pub(crate) mod oracle;
 #[cfg(any(test, fuzzing))]
-#[allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at the first surprise"
-)]
 mod stage;
 #[cfg(test)]
 mod tests;

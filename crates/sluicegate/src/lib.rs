@@ -17,9 +17,17 @@
 //! [`transport`], [`record`], `forward`, `answer`, [`policy`], `origin`, `worker`, `exchange`,
 //! `tunnel`, `close`, `connection`, [`proxy`]. ARCHITECTURE.md walks through them.
 
-// A test's arithmetic may panic: that is a failed test.
-#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
-#![cfg_attr(fuzzing, allow(dead_code, clippy::all, missing_docs))]
+#![cfg_attr(
+    any(test, fuzzing),
+    allow(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        reason = "a test stops at the first surprise; what is not a test is linted without this"
+    )
+)]
 
 pub mod limits;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 use crate::answer;
-use crate::connection::connection;
+use crate::connection::{self, connection};
 use crate::flow::{ConnectionState, TICK};
 use crate::limits::{LimitError, Limits};
 use crate::policy::{AllowAll, Policy};
@@ -192,6 +192,13 @@ impl Proxy {
             drop(permit);
         });
     }
+}
+
+/// Bytes of a TCP connection's future: while it waits for a request, and what is boxed beside it
+/// while it works. The runtime's own bookkeeping comes on top.
+#[must_use]
+pub fn future_sizes() -> (usize, usize) {
+    connection::sizes()
 }
 
 /// One try at saying why; a client that may not be here is not waited for.

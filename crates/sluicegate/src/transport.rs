@@ -9,13 +9,6 @@
 
 mod pump;
 #[cfg(any(test, fuzzing))]
-#[allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at the first surprise"
-)]
 pub(crate) mod scripted;
 mod stream;
 mod tcp;

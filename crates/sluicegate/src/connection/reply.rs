@@ -1,0 +1,143 @@
+//! What is said to the client when there is no response to relay, and how an exchange's end becomes
+//! its connection's: go on, close, or reset.
+
+use sluicegate_http1::{Framing, RequestHead, ResponseHead, framing};
+
+use super::story::Story;
+use super::{Cx, Next};
+use crate::answer;
+use crate::exchange::{Stop, attend};
+use crate::origin::Kept;
+use crate::pipe::Pipe;
+use crate::record::{Ended, Fault};
+use crate::transport::{self, Tcp, Transport};
+use crate::tunnel::tunnel;
+
+/// The two directions, and the slot of the response's head.
+pub(super) struct Pipes<'b, 'p> {
+    pub(super) request: &'b mut Pipe<'p>,
+    pub(super) response: &'b mut Pipe<'p>,
+    pub(super) response_head: &'b mut ResponseHead,
+    /// The origin of the request before.
+    pub(super) last: &'b mut Option<Kept>,
+}
+
+impl Pipes<'_, '_> {
+    /// Sends what `write` stages, as the answer to `head`.
+    pub(super) async fn answer<C: Transport>(
+        &mut self,
+        cx: &Cx<'_, C>,
+        story: &mut Story,
+        head: &RequestHead,
+        status: u16,
+        write: impl FnOnce(bool, bool, &mut Vec<u8>),
+    ) -> Next {
+        // Only a request without a body is certain to have ended.
+        let ended = head.is_complete() && matches!(framing::request(head), Ok(Framing::Empty | Framing::Length(0)));
+        let goes_on =
+            ended && head.method() != b"CONNECT" && head.persists() && status != 400 && !cx.flow.is_draining();
+        // What an origin did not take of this request must not stand before the next one.
+        self.request.unstage();
+        self.response.clear();
+        write(head.method() == b"HEAD", !goes_on, self.response.stage());
+        story.told.status = status;
+        story.told.heads = story.told.heads.saturating_add(self.response.stage().len() as u64);
+        let limits = cx.worker.limits();
+        cx.flow.allow(limits.body_timeout);
+        let flush = transport::flush(self.response, cx.client, cx.flow.downward());
+        let sent = matches!(attend(cx.client, self.request, limits, cx.flow, flush).await, Ok(Ok(())));
+        match (sent, goes_on) {
+            (true, true) => Next::Again,
+            (true, false) => Next::Close,
+            (false, _) => Next::Abort,
+        }
+    }
+
+    pub(super) async fn fault<C: Transport>(
+        &mut self,
+        cx: &Cx<'_, C>,
+        story: &mut Story,
+        head: &RequestHead,
+        fault: Fault,
+    ) -> Next {
+        story.ended = match fault {
+            Fault::Request(_) | Fault::Denied(_) | Fault::Loop | Fault::Capacity => Ended::Refused,
+            Fault::RequestTimeout => Ended::Deadline,
+            _ => Ended::OriginFailed,
+        };
+        let next = self
+            .answer(cx, story, head, fault.status(), |is_head, close, out| {
+                answer::write_fault(&fault, is_head, close, out)
+            })
+            .await;
+        story.fault = Some(fault);
+        next
+    }
+
+    pub(super) async fn not_a_website<C: Transport>(
+        &mut self,
+        cx: &Cx<'_, C>,
+        story: &mut Story,
+        head: &RequestHead,
+    ) -> Next {
+        story.ended = Ended::Refused;
+        self.answer(cx, story, head, 400, answer::write_not_a_website).await
+    }
+
+    /// What is left to do when something stopped before its end.
+    pub(super) async fn stopped<C: Transport>(
+        &mut self,
+        cx: &Cx<'_, C>,
+        story: &mut Story,
+        head: &RequestHead,
+        stop: Stop,
+    ) -> Next {
+        let fault = match stop {
+            Stop::Gone(how) => {
+                story.ended = Ended::ClientGone(how);
+                return Next::Abort;
+            }
+            Stop::Aborted => {
+                story.ended = Ended::Stopped;
+                return Next::Abort;
+            }
+            Stop::Request(rule) => Fault::Request(rule),
+            Stop::ClientSlow => Fault::RequestTimeout,
+            Stop::ClientNotReading => Fault::ClientNotReading,
+            Stop::Origin(fault) => fault,
+        };
+        // An interim response that is half written cannot be followed by an answer.
+        if story.told.status == 0 && !self.response.is_cut() {
+            return self.fault(cx, story, head, fault).await;
+        }
+        // The response has begun: the only honest end is a reset.
+        story.ended = match fault {
+            Fault::RequestTimeout | Fault::ClientNotReading => Ended::Deadline,
+            Fault::Request(_) => Ended::Refused,
+            _ => Ended::OriginFailed,
+        };
+        story.fault = Some(fault);
+        Next::Abort
+    }
+
+    /// Bytes both ways until both have ended.
+    pub(super) async fn tunnel<C: Transport>(&mut self, cx: &Cx<'_, C>, story: &mut Story, origin: &Tcp) -> Next {
+        story.tunnel = true;
+        let limits = cx.worker.limits();
+        let ended = Box::pin(tunnel(cx.client, origin, self.request, self.response, limits, cx.flow)).await;
+        story.bytes_in = story.bytes_in.saturating_add(self.request.given());
+        story.bytes_out = story.bytes_out.saturating_add(self.response.given());
+        (story.ended, story.fault) = match ended {
+            Ok(()) => (Ended::Complete, None),
+            Err(Stop::Gone(how)) => (Ended::ClientGone(how), None),
+            Err(Stop::Origin(fault)) => (Ended::OriginFailed, Some(fault)),
+            Err(Stop::Aborted) => (Ended::Stopped, None),
+            Err(Stop::ClientSlow | Stop::ClientNotReading | Stop::Request(_)) => (Ended::Deadline, None),
+        };
+        if story.ended == Ended::Complete {
+            return Next::Close;
+        }
+        origin.abort();
+        Next::Abort
+    }
+}
