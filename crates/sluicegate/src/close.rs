@@ -23,19 +23,16 @@ pub(crate) async fn linger<C: Transport>(client: &C, request: &mut Pipe<'_>, lim
         _ = flow.alarm() => Lingered::StillOpen,
     };
     request.clear();
-    if lingered == Lingered::TooMuch {
-        client.abort();
-    }
     lingered
 }
 
-/// Waits, holding nothing, until the client has ended its side as well; what does not close
-/// cleanly is aborted.
-pub(crate) async fn wait_for_end<C: Transport>(client: &C, limits: &Limits, flow: &Flow) {
+/// Waits, holding nothing, until the client has ended its side as well. True when it has not, in
+/// its time: what does not close cleanly is to be aborted.
+pub(crate) async fn wait_for_end<C: Transport>(client: &C, limits: &Limits, flow: &Flow) -> bool {
     flow.allow(limits.abort_timeout.map(|all| all.saturating_sub(limits.linger_timeout)));
     tokio::select! { biased;
-        _ = client.hangup(Watch::Fin) => {}
-        _ = flow.alarm() => client.abort(),
+        _ = client.hangup(Watch::Fin) => false,
+        _ = flow.alarm() => true,
     }
 }
 

@@ -65,7 +65,10 @@ pub(crate) async fn connection<C: Transport>(worker: &Worker, client: C, who: Cl
         match Box::pin(busy(&cx)).await {
             Next::Idle | Next::Again => {}
             Next::Close | Next::Gone => return,
-            Next::Abort => return client.abort(),
+            Next::Abort => {
+                worker.count_abort();
+                return client.abort();
+            }
         }
     }
 }
@@ -84,15 +87,19 @@ async fn busy<'w, C: Transport>(cx: &Cx<'w, C>) -> Next {
     if let Some(last) = busy.last.take() {
         cx.worker.origins.checkin(last, cx.worker.flows.now());
     }
-    if next != Next::Close {
-        return next;
-    }
+    if next == Next::Close { Box::pin(close(cx, &mut busy)).await } else { next }
+}
+
+/// Ends the connection well, or else aborts it.
+async fn close<C: Transport>(cx: &Cx<'_, C>, busy: &mut Busy<'_>) -> Next {
     let limits = cx.worker.limits();
-    if Box::pin(close::linger(cx.client, &mut busy.request, limits, cx.flow)).await == Lingered::StillOpen {
-        busy.memory = None;
-        close::wait_for_end(cx.client, limits, cx.flow).await;
+    match close::linger(cx.client, &mut busy.request, limits, cx.flow).await {
+        Lingered::Ended => return Next::Gone,
+        Lingered::TooMuch => return Next::Abort,
+        Lingered::StillOpen => {}
     }
-    Next::Close
+    busy.memory = None;
+    if close::wait_for_end(cx.client, limits, cx.flow).await { Next::Abort } else { Next::Gone }
 }
 
 /// One request after the other. `Next::Close` when something has been said that is to arrive.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -161,6 +162,13 @@ impl Proxy {
     #[must_use]
     pub fn connection_count(&self) -> usize {
         self.worker.flows.count()
+    }
+
+    /// Client connections of this worker that have been reset by us so far: what was cut short, and
+    /// what did not close cleanly within `abort_timeout`.
+    #[must_use]
+    pub fn aborted(&self) -> u64 {
+        self.worker.aborted.load(Relaxed)
     }
 
     /// What each of them is doing: the flow state of every live connection of this worker.

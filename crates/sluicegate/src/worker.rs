@@ -88,6 +88,8 @@ pub(crate) struct Worker {
     pub(crate) flows: Arc<Flows>,
     pub(crate) origins: Idle,
     pub(crate) resolver: Resolver,
+    /// Client connections that were reset by us: what was cut short, and what did not close cleanly.
+    pub(crate) aborted: AtomicU64,
     began: Instant,
 }
 
@@ -100,6 +102,7 @@ impl Worker {
             flows: Arc::new(Flows::new()),
             origins: Idle::new(limits.max_idle_origins),
             resolver: Resolver::default(),
+            aborted: AtomicU64::new(0),
             began: Instant::now(),
             shared,
         }
@@ -111,6 +114,11 @@ impl Worker {
 
     pub(crate) fn via(&self) -> Option<&str> {
         self.shared.via.then_some(self.shared.pseudonym.as_str())
+    }
+
+    /// Counts a client connection that is reset.
+    pub(crate) fn count_abort(&self) {
+        self.aborted.fetch_add(1, Relaxed);
     }
 
     /// Turns the clock, wakes what is overdue, forgets idle origins that have ended.

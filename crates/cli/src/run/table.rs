@@ -11,7 +11,8 @@ const MOST: usize = 1000;
 /// the states of its connections are copied, not while they are put into words.
 pub(super) fn of(proxies: &[Proxy]) -> String {
     let states: Vec<_> = proxies.iter().flat_map(Proxy::connections).collect();
-    lines(&states)
+    let reset = proxies.iter().map(Proxy::aborted).fold(0, u64::saturating_add);
+    format!("{}\nclient connections reset so far: {reset}", lines(&states))
 }
 
 fn lines(states: &[impl Display]) -> String {

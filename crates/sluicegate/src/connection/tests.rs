@@ -105,6 +105,33 @@ fn an_idle_connection_holds_nothing() {
 }
 
 #[test]
+fn what_does_not_close_cleanly_is_aborted_and_counted() {
+    let refused = |closes: bool, limits: Limits, after: u64| {
+        let mut aborted = 0;
+        play(limits, 1000, |worker, far, poll| {
+            far.put(b"nonsense\r\n\r\n");
+            assert!(!poll());
+            assert!(far.take(1000).starts_with(b"HTTP/1.1 400 "));
+            if closes {
+                far.end();
+            }
+            let mut ended = poll();
+            for second in 1..=after {
+                worker.flows.sweep(Duration::from_secs(second));
+                ended |= ended || poll();
+            }
+            aborted = worker.aborted.load(std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(ended, closes || aborted > 0);
+        });
+        aborted
+    };
+    assert_eq!(refused(true, Limits::default(), 30), 0, "a clean close cancels the timer");
+    assert_eq!(refused(false, Limits::default(), 14), 0, "not before 15 s");
+    assert_eq!(refused(false, Limits::default(), 17), 1);
+    assert_eq!(refused(false, Limits { abort_timeout: None, ..Limits::default() }, 60), 0, "off is off");
+}
+
+#[test]
 fn memory_is_waited_for_and_given_back() {
     let one = Limits::default().bound().total();
     let limits = || Limits { memory_total: Some(one), ..Limits::default() };
