@@ -139,11 +139,12 @@ fn numbers(text: &str) -> Vec<usize> {
 #[test]
 fn memory_is_explained() {
     let text = explained(&["--client-buffer", "1MiB", "--max-connections", "70"]);
-    let [total, parts @ .., all, idle] = &numbers(&text)[..] else { panic!("{text}") };
+    let [total, parts @ .., all, idle, future] = &numbers(&text)[..] else { panic!("{text}") };
     assert_eq!(parts[0], 1 << 20);
     assert_eq!(*total, parts.iter().sum::<usize>());
     assert_eq!(*all, total * 70);
     assert!(text.contains("for all: 70 connections work at once (--max-connections 70)\n"), "{text}");
+    assert!(future < idle, "{text}");
     assert!((1000..4000).contains(idle) && text.contains(" about, for each idle connection"), "{text}");
     assert!(text.contains("at most 128KiB that is not yet on its way (--unsent);\n"), "{text}");
     assert!(text.contains("from clients: the kernel's to size, from origins: the kernel's to size (docs/memory.md)"));

@@ -10,15 +10,19 @@ use serde_json::Value;
 use crate::kit::{Dir, Proxy, Running, eventually, sluicegate};
 use crate::origin::{LARGE, Origin};
 
-/// Asks for the table, and returns it without its first line, which says how long it is.
+/// Asks for the table, and returns it without its first line, which says how long it is,
+/// and its last, which says how many connections have been reset.
 fn table(proxy: &Proxy) -> Vec<String> {
     let before = proxy.said().len();
     proxy.signal(Signal::USR2);
     eventually("a whole table", || {
         let said = proxy.said();
         let (count, lines) = said[before..].split_once("connections: ")?.1.split_once('\n')?;
+        let (lines, reset) = lines.split_once("client connections reset so far: ")?;
+        reset.strip_suffix('\n')?.parse::<u64>().unwrap();
         let lines: Vec<_> = lines.lines().map(str::to_owned).collect();
-        (lines.len() == count.parse::<usize>().unwrap()).then_some(lines)
+        assert_eq!(lines.len(), count.parse::<usize>().unwrap());
+        Some(lines)
     })
 }
 
