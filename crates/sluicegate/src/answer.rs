@@ -68,7 +68,7 @@ pub(crate) fn write_fault(fault: &Fault, is_head: bool, close: bool, out: &mut V
 pub(crate) fn write_not_a_website(is_head: bool, close: bool, out: &mut Vec<u8>) {
     let answer = Answer {
         status: 400,
-        fields: b"Cache-Control: no-store\r\nProxy-Status: sluicegate; error=http_request_error; details=\"origin-form\"\r\n",
+        fields: b"Cache-Control: no-store\r\nProxy-Status: sluicegate; error=http_request_error; details=\"target-form\"\r\n",
         content_type: "text/plain; charset=utf-8",
         body: NOT_A_WEBSITE.as_bytes(),
     };

@@ -2,7 +2,7 @@
 //!
 //! Closing while the client still sends makes its kernel throw away the answer that it has not
 //! read yet (RFC 9112 §9.6); so its bytes are read and dropped for a while, limited in time and
-//! in number. The reference's `_abortingCall` is the last step.
+//! in number. Twisted's `HTTPChannel._abortingCall` is the last step.
 
 use crate::flow::{Flow, Phase};
 use crate::limits::Limits;

@@ -45,6 +45,11 @@ pub enum Fault {
     /// A rule of this proxy refuses the destination.
     #[error("{0}")]
     Denied(String),
+    /// Its Via says that the request has been here before.
+    #[error(
+        "the request has already passed through this proxy, whose name is in its Via; check which proxies point at each other"
+    )]
+    PassedBefore,
     /// The destination is this proxy.
     #[error("the request would come back to this proxy; its destination is the proxy's own address")]
     Loop,
@@ -70,7 +75,9 @@ pub enum Fault {
     #[error("connecting to {0} failed: {1}")]
     Connect(String, String),
     /// The origin closed or reset the connection before its response was whole.
-    #[error("the origin closed the connection before its response was complete")]
+    #[error(
+        "the origin closed the connection before its response was complete; if it speaks TLS, use https:// instead of http://"
+    )]
     OriginClosed,
     /// The origin did not answer in time.
     #[error("the origin accepted the request but did not answer in time")]
@@ -103,7 +110,7 @@ impl Fault {
             Self::Request(rule) => rule.status(),
             Self::RequestTimeout | Self::ClientNotReading => 408,
             Self::Denied(_) => 403,
-            Self::Loop => 508,
+            Self::Loop | Self::PassedBefore => 508,
             Self::DnsTimeout(_) | Self::ConnectTimeout(_) | Self::ResponseTimeout => 504,
             Self::OriginStalled | Self::OriginNotReading => 504,
             Self::Capacity => 503,
@@ -117,7 +124,7 @@ impl Fault {
         match self {
             Self::Request(_) | Self::RequestTimeout => "http_request_error",
             Self::Denied(_) => "destination_ip_prohibited",
-            Self::Loop => "proxy_loop_detected",
+            Self::Loop | Self::PassedBefore => "proxy_loop_detected",
             Self::DnsTimeout(_) => "dns_timeout",
             Self::Dns(..) | Self::NoSuchName(_) => "dns_error",
             Self::Unroutable(_) => "destination_ip_unroutable",

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use sluicegate::transport::Hangup;
-use sluicegate::{Ended, HalfClose, Record};
+use sluicegate::{Ended, Fault, HalfClose, Record};
 use sluicegate_http1::{Name, RequestHead, Target, target};
 
 use super::redact;
@@ -36,6 +36,8 @@ pub(super) struct Entry<'a> {
     pub(super) connect: Option<Duration>,
     /// The token of RFC 9209 §2.3.
     pub(super) error: Option<&'static str>,
+    /// The rule of HTTP that was broken.
+    pub(super) rule: Option<&'static str>,
     pub(super) ended: Ended,
     /// What to do about how it ended.
     pub(super) remedy: Option<&'static str>,
@@ -76,6 +78,10 @@ impl<'a> Entry<'a> {
             lookup: record.lookup,
             connect: record.connect,
             error: record.fault.map(|fault| fault.token()),
+            rule: record.fault.and_then(|fault| match fault {
+                Fault::Request(rule) | Fault::Response(rule) => Some(rule.name()),
+                _ => None,
+            }),
             ended: record.ended,
             remedy: remedy(record.ended, extent.half_close),
             paused_by_client: record.paused_by_client,
@@ -170,6 +176,7 @@ pub(super) mod tests {
             connect: Some(Duration::from_millis(20)),
             error: None,
             ended: Ended::Complete,
+            rule: None,
             remedy: None,
             paused_by_client: Duration::from_micros(1_500),
             paused_by_origin: Duration::ZERO,

@@ -46,13 +46,21 @@ pub(super) fn greet(config: &Config, addresses: &[SocketAddr]) {
     if addresses.iter().any(|address| !address.ip().to_canonical().is_loopback()) {
         say::line(&guarded(config));
     }
+    if addresses.iter().all(|address| address.ip().to_canonical().is_loopback())
+        && ![IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()].iter().any(|ip| config.rules.admits(*ip))
+    {
+        say::line(
+            "warning: only clients of this machine can reach a loopback listener, and --allow-client admits none of \
+             them; add --allow-client 127.0.0.1, or --listen with an address that the clients can reach",
+        );
+    }
     if let Some(address) = addresses.first() {
         say::line(&format!("try: curl -x http://{} http://example.com/", reachable(*address, config)));
     }
 }
 
 fn guarded(config: &Config) -> String {
-    let kinds = "clients of other machines may not reach loopback, link-local or this machine's own addresses";
+    let kinds = "clients of a listener that other machines can reach may not go to loopback, link-local or this machine's own addresses";
     match config.rules.exempt() {
         [] => format!("{kinds} (see --allow-range)"),
         some => format!("{kinds}, but for {}", crate::rules::list(some)),

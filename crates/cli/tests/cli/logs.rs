@@ -127,8 +127,10 @@ fn json_of_a_tunnel_and_of_failures() {
     assert_eq!(columns("proxy_type"), ["connect", "http", "connect", "http", "http"]);
     assert_eq!(
         columns("error"),
-        ["connection_refused".into(), refused.into(), refused.into(), Value::from(refused), Value::Null]
+        ["connection_refused".into(), refused.into(), refused.into(), Value::from(refused), refused.into()]
     );
+    assert_eq!(columns("rule")[0], Value::Null);
+    assert_eq!(columns("rule")[4], "target-form");
     assert_eq!(columns("status"), [502, 400, 400, 400, 400]);
     assert_eq!(
         columns("url"),

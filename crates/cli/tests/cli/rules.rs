@@ -36,7 +36,7 @@ fn this_machine_is_no_destination_for_others() {
         assert!(answer.contains("Proxy-Status: sluicegate; error=destination_ip_prohibited"), "{answer}");
     }
     assert!(proxy.said().contains("clients: 127.0.0.0/8\n"));
-    assert!(proxy.said().contains("may not reach loopback, link-local or this machine's own addresses"));
+    assert!(proxy.said().contains("may not go to loopback, link-local or this machine's own addresses"));
 }
 
 #[test]
@@ -60,4 +60,5 @@ fn others_are_turned_away() {
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 403 "), "{answer}");
     let mut proxy = proxy;
     proxy.wait_for("turned away");
+    assert!(proxy.said().contains("warning: only clients of this machine can reach a loopback listener"));
 }

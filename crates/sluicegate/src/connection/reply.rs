@@ -1,7 +1,7 @@
 //! What is said to the client when there is no response to relay, and how an exchange's end becomes
 //! its connection's: go on, close, or reset.
 
-use sluicegate_http1::{Framing, RequestHead, ResponseHead, framing};
+use sluicegate_http1::{Framing, Malformed, RequestHead, ResponseHead, framing};
 
 use super::story::Story;
 use super::{Cx, Next};
@@ -61,7 +61,9 @@ impl Pipes<'_, '_> {
         fault: Fault,
     ) -> Next {
         story.ended = match fault {
-            Fault::Request(_) | Fault::Denied(_) | Fault::Loop | Fault::Capacity => Ended::Refused,
+            Fault::Request(_) | Fault::Denied(_) | Fault::Loop | Fault::PassedBefore | Fault::Capacity => {
+                Ended::Refused
+            }
             Fault::RequestTimeout => Ended::Deadline,
             _ => Ended::OriginFailed,
         };
@@ -81,6 +83,7 @@ impl Pipes<'_, '_> {
         head: &RequestHead,
     ) -> Next {
         story.ended = Ended::Refused;
+        story.fault = Some(Fault::Request(Malformed::TargetForm));
         self.answer(cx, story, head, 400, answer::write_not_a_website).await
     }
 

@@ -117,7 +117,7 @@ async fn plain<C: Transport>(
         return pipes.answer(cx, story, head, 200, write).await;
     }
     if forward::has_passed(head, &cx.worker.shared.pseudonym) {
-        return pipes.fault(cx, story, head, Fault::Loop).await;
+        return pipes.fault(cx, story, head, Fault::PassedBefore).await;
     }
     let encoding = if ask.framing == Framing::Chunked { Encoding::Chunked } else { Encoding::Identity };
     let limits = cx.worker.limits();
