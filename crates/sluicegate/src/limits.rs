@@ -34,7 +34,7 @@ pub struct Limits {
     /// How long a request waits for `memory_total` before it is answered with 503. Default 1 s.
     pub memory_wait: Duration,
     /// Bytes that the kernel takes for a peer beyond what is on its way (`TCP_NOTSENT_LOWAT`); Linux
-    /// only. Default 128 KiB (docs/memory.md).
+    /// only. Default 64 KiB (docs/memory.md).
     pub unsent: Option<u32>,
     /// Sizes of the kernel's buffers.
     pub sockets: SocketBuffers,
@@ -121,7 +121,7 @@ impl Default for Limits {
             response_head: HeadLimits::default(),
             memory_total: None,
             memory_wait: Duration::from_secs(1),
-            unsent: Some(128 * 1024),
+            unsent: Some(64 * 1024),
             sockets: SocketBuffers::default(),
             max_connections: 10_000,
             max_idle_origins: 512,
