@@ -107,6 +107,25 @@ macro_rules! common {
                 self.raw.fields()
             }
 
+            /// How many fields there are.
+            #[inline]
+            #[must_use]
+            pub fn field_count(&self) -> usize {
+                self.raw.field_count()
+            }
+
+            /// Appends the field lines to `out` in their order: `name: value`, CRLF. For those
+            /// that are to differ, `instead` writes what takes their place, or nothing.
+            #[inline]
+            pub fn write_fields(
+                &self,
+                out: &mut Vec<u8>,
+                differs: impl FnMut(&Field<'_>) -> bool,
+                instead: impl FnMut(&Field<'_>, &mut Vec<u8>),
+            ) {
+                self.raw.write_fields(out, differs, instead);
+            }
+
             /// The first field of this name. For [`Name::Other`], the first unknown one.
             #[must_use]
             pub fn field(&self, id: Name) -> Option<Field<'_>> {

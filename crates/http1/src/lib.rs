@@ -23,13 +23,13 @@
 //! let Received::Complete(n) = head.receive(input, &HeadLimits::default())? else {
 //!     unreachable!("the head is whole");
 //! };
-//! let Target::Absolute { authority, path_and_query } = target::parse(head.method(), head.target())?
-//! else {
+//! let to = target::parse(head.method(), head.target())?;
+//! let Target::Absolute { authority, path_and_query } = to else {
 //!     unreachable!("the target is absolute");
 //! };
 //! assert_eq!(authority.text, "example.com");
 //! assert_eq!(path_and_query, b"/a");
-//! assert_eq!(target::host_field(&head)?, Some(&b"example.com"[..]));
+//! assert_eq!(target::host_field(&head, &to)?, Some(&b"example.com"[..]));
 //!
 //! let mut body = Body::new(framing::request(&head)?, ChunkLimits::default());
 //! let (mut rest, mut data) = (&input[n..], Vec::new());

@@ -107,6 +107,21 @@ impl Raw {
         self.index.fields(&self.bytes)
     }
 
+    #[inline]
+    pub(crate) fn field_count(&self) -> usize {
+        self.index.len()
+    }
+
+    #[inline]
+    pub(crate) fn write_fields(
+        &self,
+        out: &mut Vec<u8>,
+        differs: impl FnMut(&Field<'_>) -> bool,
+        instead: impl FnMut(&Field<'_>, &mut Vec<u8>),
+    ) {
+        self.index.write(&self.bytes, out, differs, instead);
+    }
+
     pub(crate) fn field(&self, id: Name) -> Option<Field<'_>> {
         if !self.has(id) {
             return None;

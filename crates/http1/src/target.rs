@@ -71,12 +71,13 @@ pub fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Malforme
     }
 }
 
-/// The value of `Host`: required in HTTP/1.1, never twice. It is empty, or an authority.
+/// The value of `Host`: required in HTTP/1.1, never twice. It is empty, or an authority; one that
+/// is written like that of `target` has been read with it.
 ///
 /// # Errors
 ///
 /// See RFC 9112 §3.2: missing, repeated, invalid.
-pub fn host_field(head: &RequestHead) -> Result<Option<&[u8]>, Malformed> {
+pub fn host_field<'h>(head: &'h RequestHead, target: &Target<'_>) -> Result<Option<&'h [u8]>, Malformed> {
     let mut hosts = head.fields().filter(|field| field.id == Name::Host);
     let Some(host) = hosts.next() else {
         return match head.version() {
@@ -87,7 +88,9 @@ pub fn host_field(head: &RequestHead) -> Result<Option<&[u8]>, Malformed> {
     if hosts.next().is_some() {
         return Err(Malformed::HostRepeated);
     }
-    if !host.value.is_empty() {
+    let is_known = matches!(target, Target::Absolute { authority, .. } | Target::Authority(authority)
+        if authority.text.as_bytes() == host.value);
+    if !host.value.is_empty() && !is_known {
         Authority::parse(host.value).map_err(|_| Malformed::HostInvalid)?;
     }
     Ok(Some(host.value))

@@ -1,7 +1,7 @@
 //! What of a message goes on, pure: from the head that was received straight into the bytes that
 //! are sent, in one pass, keeping the order, case and number of the fields (RFC 9110 §7.6).
 
-use sluicegate_http1::{Framing, Name, RequestHead, ResponseHead, Target, Version};
+use sluicegate_http1::{Field, Framing, Name, RequestHead, ResponseHead, Target, Version};
 
 use crate::limits::ADDED_TO_HEADS;
 use crate::pipe::Encoding;
@@ -55,7 +55,7 @@ pub(crate) fn offers_upgrade(head: &RequestHead, framing: Framing) -> bool {
 /// Whether an earlier Via entry carries `pseudonym`: the request has been here before.
 pub(crate) fn has_passed(head: &RequestHead, pseudonym: &str) -> bool {
     let mut vias = head.fields().filter(|field| field.id == Name::Via);
-    vias.any(|field| {
+    head.has(Name::Via) && vias.any(|field| {
         let mut words = field.value.split(|b| matches!(b, b' ' | b'\t' | b','));
         words.any(|word| word.eq_ignore_ascii_case(pseudonym.as_bytes()))
     })
@@ -76,7 +76,7 @@ pub(crate) fn write_request(head: &RequestHead, route: &RequestRoute<'_>, out: &
     let Target::Absolute { authority, .. } = route.target else {
         return; // only absolute-form is forwarded as a request
     };
-    out.reserve_exact(staged_size(head.bytes().len(), head.fields().count()));
+    out.reserve_exact(staged_size(head.bytes().len(), head.field_count()));
     push(out, &[head.method(), b" "]);
     route.target.write_origin_form(head.method(), out);
     push(out, &[b" HTTP/1.1\r\n"]);
@@ -86,28 +86,24 @@ pub(crate) fn write_request(head: &RequestHead, route: &RequestRoute<'_>, out: &
         host(out);
     }
     let mut length_written = false;
-    for field in head.fields() {
-        match field.id {
-            Name::Host => host(out),
-            Name::ContentLength => {
-                if let (Framing::Length(n), false) = (route.framing, length_written) {
-                    length_written = true;
-                    push(out, &[field.name, b": ", Decimal::new(n).as_bytes(), b"\r\n"]);
-                }
-            }
-            Name::MaxForwards => {
-                if let MaxForwards::Left(n) = route.max_forwards {
-                    push(out, &[field.name, b": ", Decimal::new(n).as_bytes(), b"\r\n"]);
-                } else {
-                    push(out, &[field.name, b": ", field.value, b"\r\n"]);
-                }
-            }
-            // An HTTP/1.0 client cannot be told to continue (RFC 9110 §10.1.1).
-            Name::Expect if head.version() == Version::Http10 => {}
-            id if is_hop_by_hop(id) || head.is_nominated(field.name) => {}
-            _ => push(out, &[field.name, b": ", field.value, b"\r\n"]),
+    let differs = |field: &Field<'_>| match field.id {
+        Name::Host | Name::ContentLength | Name::MaxForwards => true,
+        // An HTTP/1.0 client cannot be told to continue (RFC 9110 §10.1.1).
+        Name::Expect => head.version() == Version::Http10,
+        id => is_hop_by_hop(id) || head.is_nominated(field.name),
+    };
+    head.write_fields(out, differs, |field, out| match (field.id, route.framing, route.max_forwards) {
+        (Name::Host, ..) => host(out),
+        (Name::ContentLength, Framing::Length(n), _) if !length_written => {
+            length_written = true;
+            push(out, &[field.name, b": ", Decimal::new(n).as_bytes(), b"\r\n"]);
         }
-    }
+        (Name::MaxForwards, _, MaxForwards::Left(n)) => {
+            push(out, &[field.name, b": ", Decimal::new(n).as_bytes(), b"\r\n"]);
+        }
+        (Name::MaxForwards, ..) => push(out, &[field.name, b": ", field.value, b"\r\n"]),
+        _ => {}
+    });
     if route.framing == Framing::Chunked {
         push(out, &[b"Transfer-Encoding: chunked\r\n"]);
     }
@@ -146,33 +142,28 @@ pub(crate) struct ResponseRoute<'a> {
 
 /// Writes the head that the client gets; for an interim response too.
 pub(crate) fn write_response(head: &ResponseHead, route: &ResponseRoute<'_>, out: &mut Vec<u8>) {
-    out.reserve_exact(staged_size(head.bytes().len(), head.fields().count()));
+    out.reserve_exact(staged_size(head.bytes().len(), head.field_count()));
     let status = head.status();
     let (interim, switching) = (status < 200, status == 101);
     push(out, &[b"HTTP/1.1 ", Decimal::new(u64::from(status)).as_bytes(), b" ", head.reason(), b"\r\n"]);
-    let (mut length_written, mut dated) = (false, interim);
-    for field in head.fields() {
-        match field.id {
-            Name::ContentLength => {
-                if let (Some(n), false) = (route.length, length_written) {
-                    length_written = true;
-                    push(out, &[field.name, b": ", Decimal::new(n).as_bytes(), b"\r\n"]);
-                }
-            }
-            id if is_hop_by_hop(id) || head.is_nominated(field.name) => {}
-            id => {
-                dated |= id == Name::Date;
-                push(out, &[field.name, b": ", field.value, b"\r\n"]);
-            }
+    let mut length_written = false;
+    let differs =
+        |field: &Field<'_>| field.id == Name::ContentLength || is_hop_by_hop(field.id) || head.is_nominated(field.name);
+    head.write_fields(out, differs, |field, out| match (field.id, route.length) {
+        (Name::ContentLength, Some(n)) if !length_written => {
+            length_written = true;
+            push(out, &[field.name, b": ", Decimal::new(n).as_bytes(), b"\r\n"]);
         }
-    }
+        _ => {}
+    });
     if switching {
         push(out, &[b"Connection: upgrade\r\nUpgrade: ", UPGRADE, b"\r\n"]);
     }
     if route.encoding == Encoding::Chunked && route.framing != Framing::Empty {
         push(out, &[b"Transfer-Encoding: chunked\r\n"]);
     }
-    if !dated {
+    // Beyond nomination, so one that was received was written.
+    if !interim && !head.has(Name::Date) {
         write_date((route.now)(), out);
     }
     write_via(head.version(), route.via, out);

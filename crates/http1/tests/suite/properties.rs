@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use sluicegate_http1::chunked::{LAST, write_size};
 use sluicegate_http1::target::{host_field, parse};
-use sluicegate_http1::{ChunkLimits, Framing, HeadLimits, Received, RequestHead, ResponseHead, framing};
+use sluicegate_http1::{ChunkLimits, Framing, HeadLimits, Received, RequestHead, ResponseHead, Target, framing};
 
 use crate::common::{Fields, decode, decode_pieces, receive};
 
@@ -86,7 +86,7 @@ proptest! {
             let mut head = RequestHead::new();
             let _ = head.receive(&input, &LIMITS);
             // Whatever they say, they do not panic.
-            let _ = (framing::request(&head), host_field(&head), head.upgrade_offers().count());
+            let _ = (framing::request(&head), host_field(&head, &Target::Asterisk), head.upgrade_offers().count());
             let _ = parse(head.method(), head.target());
         }
     }

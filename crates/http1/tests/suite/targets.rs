@@ -283,7 +283,10 @@ fn host_is_required_once_and_valid() {
     ] {
         let head = format!("GET http://h/ HTTP/{version}\r\n{fields}\r\n");
         let head = request(head.as_bytes()).expect(fields);
-        let host = host_field(&head);
-        assert_eq!(host, expected.map(|host| host.map(str::as_bytes)), "{version} {fields:?}");
+        let target = parse(head.method(), head.target()).expect("the target is good");
+        for target in [target, Target::Asterisk] {
+            let host = host_field(&head, &target);
+            assert_eq!(host, expected.map(|host| host.map(str::as_bytes)), "{version} {fields:?}");
+        }
     }
 }

@@ -72,7 +72,7 @@ struct Ask<'h> {
 
 fn understand(head: &RequestHead) -> Result<Ask<'_>, Malformed> {
     let target = target::parse(head.method(), head.target())?;
-    target::host_field(head)?;
+    target::host_field(head, &target)?;
     let framing = framing::request(head)?;
     let max_forwards = forward::max_forwards(head);
     if max_forwards == MaxForwards::Invalid {

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use sluicegate_http1::{
-    Authority, Connection, HeadLimits, Malformed, Name, Received, RequestHead, ResponseHead, Target, Version, framing,
+    Authority, Connection, Field, HeadLimits, Malformed, Name, Received, RequestHead, ResponseHead, Target, Version, framing,
     target,
 };
 
@@ -18,13 +18,32 @@ pub fn request_head(input: &[u8]) -> bool {
     };
     let _ = framing::request(&head);
     let _ = (head.persists(), head.expects_continue(), head.upgrade_offers().count());
-    if let Ok(Some(host)) = target::host_field(&head) {
+    let host = target::host_field(&head, &Target::Asterisk);
+    if let Ok(Some(host)) = host {
         assert!(host.is_empty() || same_when_written_again(Authority::parse(host).expect("host_field has read it")));
     }
     if let Ok(target) = target::parse(head.method(), head.target()) {
+        assert_eq!(target::host_field(&head, &target), host);
         check_target(&head, &target);
     }
+    check_written(&head);
     true
+}
+
+/// Fields are written as one by one, whichever of them differ.
+fn check_written(head: &RequestHead) {
+    let takes_its_place = |field: &Field<'_>| [b"<", field.name, b">"].concat();
+    for divisor in [1, 2, 3, usize::MAX] {
+        let differs = |field: &Field<'_>| (field.name.len() + field.value.len()) % divisor == 1;
+        let lines = head.fields().map(|field| match differs(&field) {
+            true => takes_its_place(&field),
+            false => [field.name, b": ", field.value, b"\r\n"].concat(),
+        });
+        let mut written = Vec::new();
+        head.write_fields(&mut written, differs, |field, out| out.extend(takes_its_place(field)));
+        assert_eq!(written, lines.collect::<Vec<_>>().concat());
+    }
+    assert_eq!(head.field_count(), head.fields().count());
 }
 
 /// A response head in any pieces, and what is read from it.
