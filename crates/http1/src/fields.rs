@@ -95,6 +95,36 @@ impl Name {
     }
 }
 
+/// A set of names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Names(u32);
+
+impl Names {
+    /// These names. [`Name::Other`] stands for all that have no name of their own here.
+    #[must_use]
+    pub const fn of(names: &[Name]) -> Self {
+        let (mut set, mut rest) = (0, names);
+        while let [name, more @ ..] = rest {
+            set |= name.bit();
+            rest = more;
+        }
+        Self(set)
+    }
+
+    /// The same and `name`.
+    #[must_use]
+    pub const fn and(self, name: Name) -> Self {
+        Self(self.0 | name.bit())
+    }
+
+    /// Whether `name` is one of them.
+    #[inline]
+    #[must_use]
+    pub const fn contain(self, name: Name) -> bool {
+        self.0 & name.bit() != 0
+    }
+}
+
 /// One field line.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {

@@ -32,7 +32,7 @@ pub fn request(head: &RequestHead) -> Result<Framing, Malformed> {
         // §6.3 step 7: neither field, so the length is zero.
         return Ok(Framing::Empty);
     };
-    lengths.read(head.version(), head.fields())
+    lengths.read(head.version(), |name| head.named(name))
 }
 
 /// The framing of the body of a response to a request with this method.
@@ -48,7 +48,7 @@ pub fn response(head: &ResponseHead, method: &[u8]) -> Result<Framing, Malformed
         return Ok(Framing::Empty);
     }
     let framing = match Lengths::of(|name| head.has(name)) {
-        Some(lengths) => lengths.read(head.version(), head.fields())?,
+        Some(lengths) => lengths.read(head.version(), |name| head.named(name))?,
         // §6.3 step 8.
         None => Framing::UntilClose,
     };
@@ -107,16 +107,19 @@ impl Lengths {
         }
     }
 
-    fn read<'a>(self, version: Version, fields: impl Iterator<Item = Field<'a>> + Clone) -> Result<Framing, Malformed> {
+    fn read<'a, I>(self, version: Version, named: impl Fn(Name) -> I) -> Result<Framing, Malformed>
+    where
+        I: Iterator<Item = Field<'a>> + Clone,
+    {
         match self {
             // §6.3 step 3: an attempt at smuggling, or an error; §6.1 lets us refuse it.
             Self::Both => Err(Malformed::TwoLengths),
             // §6.1: in HTTP/1.0 the framing is faulty.
             Self::TransferEncoding if version == Version::Http10 => Err(Malformed::TransferEncodingIn10),
             // §6.3 step 4.
-            Self::TransferEncoding => chunked_only(fields).map(|()| Framing::Chunked),
+            Self::TransferEncoding => chunked_only(named(Name::TransferEncoding)).map(|()| Framing::Chunked),
             // §6.3 steps 5 and 6.
-            Self::ContentLength => match content_length(fields)? {
+            Self::ContentLength => match content_length(named(Name::ContentLength))? {
                 Some(length) => Ok(Framing::Length(length)),
                 None => Err(Malformed::BadContentLength),
             },
@@ -128,7 +131,7 @@ impl Lengths {
 fn connect_request(head: &RequestHead, lengths: Option<Lengths>) -> Result<Framing, Malformed> {
     match lengths {
         None => Ok(Framing::Empty),
-        Some(Lengths::ContentLength) => match content_length(head.fields())? {
+        Some(Lengths::ContentLength) => match content_length(head.named(Name::ContentLength))? {
             Some(0) | None => Ok(Framing::Length(0)),
             Some(_) => Err(Malformed::ConnectWithContent),
         },
@@ -138,7 +141,7 @@ fn connect_request(head: &RequestHead, lengths: Option<Lengths>) -> Result<Frami
 
 /// Accepts one field that is exactly `chunked`, whatever its case; else says what is wrong.
 fn chunked_only<'a>(fields: impl Iterator<Item = Field<'a>> + Clone) -> Result<(), Malformed> {
-    let values = fields.filter(|field| field.id == Name::TransferEncoding).map(|field| field.value);
+    let values = fields.map(|field| field.value);
     let mut exact = values.clone();
     if let (Some(value), None) = (exact.next(), exact.next())
         && value.eq_ignore_ascii_case(b"chunked")
@@ -178,8 +181,8 @@ fn number(digits: &[u8]) -> Option<u64> {
         if !digit.is_ascii_digit() {
             return None;
         }
-        let digit = u64::from(digit.wrapping_sub(b'0'));
-        value = value.checked_mul(10)?.checked_add(digit)?;
+        // 19 digits fit into 64 bits: nothing wraps.
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0')));
     }
     i64::try_from(value).is_ok().then_some(value)
 }

@@ -4,7 +4,7 @@
 //! more than [`HeadLimits::bytes`] of text, and beside that 20 bytes per field.
 
 use crate::connection::Connection;
-use crate::fields::{Field, Name, is_tchar, list};
+use crate::fields::{Field, Name, Names, is_tchar, list};
 use crate::index::slice;
 use crate::lines::{diagnose_request, diagnose_response};
 use crate::malformed::Malformed;
@@ -114,22 +114,29 @@ macro_rules! common {
                 self.raw.field_count()
             }
 
-            /// Appends the field lines to `out` in their order: `name: value`, CRLF. For those
-            /// that are to differ, `instead` writes what takes their place, or nothing.
+            /// Appends the field lines to `out` in their order: `name: value`, CRLF. Of those that
+            /// are named in `differing`, and of those that [`Self::is_nominated`], `instead` writes
+            /// what takes their place, or nothing.
             #[inline]
             pub fn write_fields(
                 &self,
                 out: &mut Vec<u8>,
-                differs: impl FnMut(&Field<'_>) -> bool,
+                differing: Names,
                 instead: impl FnMut(&Field<'_>, &mut Vec<u8>),
             ) {
-                self.raw.write_fields(out, differs, instead);
+                self.raw.write_fields(out, differing, instead);
+            }
+
+            /// The fields of this name, in their order. Costs one comparison if there is none.
+            #[inline]
+            pub fn named(&self, id: Name) -> impl Iterator<Item = Field<'_>> + Clone {
+                self.raw.named(id)
             }
 
             /// The first field of this name. For [`Name::Other`], the first unknown one.
             #[must_use]
             pub fn field(&self, id: Name) -> Option<Field<'_>> {
-                self.raw.field(id)
+                self.named(id).next()
             }
 
             /// Whether there is a field of this name; costs one comparison.
@@ -209,7 +216,7 @@ impl RequestHead {
     /// (RFC 9110 §7.8).
     pub fn upgrade_offers(&self) -> impl Iterator<Item = &[u8]> {
         let meant = self.version == Version::Http11 && self.connection().upgrade;
-        self.fields().filter(move |field| meant && field.id == Name::Upgrade).flat_map(|field| list(field.value))
+        self.named(Name::Upgrade).filter(move |_| meant).flat_map(|field| list(field.value))
     }
 
     fn take_whole(&mut self, input: &[u8], limits: &HeadLimits) -> Option<Result<usize, Malformed>> {
@@ -234,8 +241,7 @@ impl RequestHead {
     fn lists_continue(&self) -> bool {
         self.has(Name::Expect)
             && self
-                .fields()
-                .filter(|field| field.id == Name::Expect)
+                .named(Name::Expect)
                 .flat_map(|field| list(field.value))
                 .any(|what| what.eq_ignore_ascii_case(b"100-continue"))
     }

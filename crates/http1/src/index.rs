@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use crate::fields::{Field, Name};
+use crate::fields::{Field, Name, Names};
 
 /// Fields for which the tokenizer's slots are on the stack, uninitialised: 16 KiB, most of which
 /// is never touched. The default limit, so that only a higher one ever allocates.
@@ -44,8 +44,10 @@ impl Span {
     /// Whether its line is written as we would write it: one space before the value, none behind.
     #[inline]
     fn is_canonical(&self, head: &[u8]) -> bool {
-        let ends = (self.value.1, self.value.1.saturating_add(2));
-        slice(head, (self.name.1, self.value.0)) == b": " && slice(head, ends) == b"\r\n"
+        let (colon, end) = (self.name.1 as usize, self.value.1 as usize);
+        self.value.0 == self.name.1.wrapping_add(2)
+            && head.get(colon.wrapping_add(1)) == Some(&b' ')
+            && head.get(end) == Some(&b'\r')
     }
 }
 
@@ -80,31 +82,32 @@ impl Index {
         self.spans.len()
     }
 
-    /// Appends the field lines of `head` to `out`. Lines that stand next to each other and go on
-    /// as they are, as most do, are copied as one piece: a fifth of the instructions.
+    /// Appends the field lines of `head` to `out`; for those named in `differing`, or by
+    /// `also_differs`, what `instead` writes. Lines that stand next to each other and go on as they
+    /// are, as most do, are copied as one piece.
     #[inline]
     pub(crate) fn write(
         &self,
         head: &[u8],
         out: &mut Vec<u8>,
-        mut differs: impl FnMut(&Field<'_>) -> bool,
+        differing: Names,
+        also_differs: impl Fn(&[u8]) -> bool,
         mut instead: impl FnMut(&Field<'_>, &mut Vec<u8>),
     ) {
         let mut run = (0, 0);
         for span in &self.spans {
-            let field = span.field(head);
-            let line = (span.name.0, span.value.1.saturating_add(2));
-            let differs = differs(&field);
+            let differs = differing.contain(span.id) || also_differs(slice(head, span.name));
             if !differs && span.is_canonical(head) {
-                if run.1 != line.0 {
+                if run.1 != span.name.0 {
                     out.extend_from_slice(slice(head, run));
-                    run.0 = line.0;
+                    run.0 = span.name.0;
                 }
-                run.1 = line.1;
+                run.1 = span.value.1.saturating_add(2);
                 continue;
             }
             out.extend_from_slice(slice(head, run));
             run = (0, 0);
+            let field = span.field(head);
             if differs {
                 instead(&field, out);
             } else {
@@ -114,6 +117,13 @@ impl Index {
             }
         }
         out.extend_from_slice(slice(head, run));
+    }
+
+    /// The fields with this name.
+    #[inline]
+    pub(crate) fn named<'a>(&'a self, head: &'a [u8], id: Name) -> impl Iterator<Item = Field<'a>> + Clone {
+        let spans = if self.has(id) { self.spans.as_slice() } else { &[] };
+        spans.iter().filter(move |span| span.id == id).map(move |span| span.field(head))
     }
 
     /// Notes the fields that were found in `bytes`, which start with the head.

@@ -81,7 +81,7 @@ pub mod body;
 pub use body::{Body, Truncated};
 pub use chunked::{ChunkLimits, Step};
 pub use connection::Connection;
-pub use fields::{Field, Name};
+pub use fields::{Field, Name, Names};
 pub use framing::Framing;
 pub use head::{HeadLimits, Received, RequestHead, ResponseHead, Version};
 pub use malformed::Malformed;

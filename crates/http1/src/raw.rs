@@ -5,7 +5,7 @@
 //! hold twice the limit.
 
 use crate::connection::{Connection, Nominations};
-use crate::fields::{Field, Name, list};
+use crate::fields::{Field, Name, Names, list};
 use crate::index::{Index, Slots, Tokens, ends_lines_in_crlf, with_slots};
 use crate::malformed::Malformed;
 use crate::message::{HeadLimits, Received};
@@ -116,17 +116,20 @@ impl Raw {
     pub(crate) fn write_fields(
         &self,
         out: &mut Vec<u8>,
-        differs: impl FnMut(&Field<'_>) -> bool,
+        differing: Names,
         instead: impl FnMut(&Field<'_>, &mut Vec<u8>),
     ) {
-        self.index.write(&self.bytes, out, differs, instead);
+        if self.connection.nominates {
+            let nominated = |name: &[u8]| self.nominations.contains(&self.bytes, name);
+            self.index.write(&self.bytes, out, differing, nominated, instead);
+        } else {
+            self.index.write(&self.bytes, out, differing, |_| false, instead);
+        }
     }
 
-    pub(crate) fn field(&self, id: Name) -> Option<Field<'_>> {
-        if !self.has(id) {
-            return None;
-        }
-        self.fields().find(|field| field.id == id)
+    #[inline]
+    pub(crate) fn named(&self, id: Name) -> impl Iterator<Item = Field<'_>> + Clone {
+        self.index.named(&self.bytes, id)
     }
 
     /// Takes bytes up to the end of the head. `None`: all of `input` was taken, more is needed;
@@ -240,9 +243,7 @@ impl Raw {
     }
 
     fn read_connection(&mut self, limits: &HeadLimits) -> Result<(), Malformed> {
-        let fields = self.index.fields(&self.bytes);
-        let values = fields.filter(|field| field.id == Name::Connection).map(|field| field.value);
-        for value in values {
+        for value in self.index.named(&self.bytes, Name::Connection).map(|field| field.value) {
             // Mostly the value is one option.
             if !self.connection.set(value) {
                 continue;

@@ -78,7 +78,7 @@ pub fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, Malforme
 ///
 /// See RFC 9112 §3.2: missing, repeated, invalid.
 pub fn host_field<'h>(head: &'h RequestHead, target: &Target<'_>) -> Result<Option<&'h [u8]>, Malformed> {
-    let mut hosts = head.fields().filter(|field| field.id == Name::Host);
+    let mut hosts = head.named(Name::Host);
     let Some(host) = hosts.next() else {
         return match head.version() {
             Version::Http11 => Err(Malformed::HostMissing),

@@ -63,6 +63,11 @@ impl<'p> Buffer<'p> {
         self.bytes.get_mut(self.raw.end..).unwrap_or_default()
     }
 
+    /// Whether it holds memory.
+    pub(crate) fn is_lent(&self) -> bool {
+        !self.bytes.is_empty()
+    }
+
     /// Whether [`Self::room`] would be empty.
     pub(crate) fn is_full(&self) -> bool {
         self.raw.end >= self.pool.size && !self.can_compact()
@@ -116,12 +121,10 @@ impl<'p> Buffer<'p> {
 
     /// Gives the memory back if nothing is in it.
     pub(crate) fn release(&mut self) {
-        if self.held() == 0 {
+        if self.is_lent() && self.held() == 0 {
             self.ready = 0..0;
             self.raw = 0..0;
-            if !self.bytes.is_empty() {
-                self.pool.take_back(std::mem::take(&mut self.bytes));
-            }
+            self.pool.take_back(std::mem::take(&mut self.bytes));
         }
     }
 

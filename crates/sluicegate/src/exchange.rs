@@ -306,7 +306,7 @@ impl<C: Transport, O: Transport> Answer<'_, '_, C, O> {
         match (framing, self.head.status()) {
             (Framing::Length(n), _) => Ok(Some(n)),
             (Framing::Empty, 204) => Ok(None),
-            (Framing::Empty, _) => framing::content_length(self.head.fields()),
+            (Framing::Empty, _) => framing::content_length(self.head.named(Name::ContentLength)),
             _ => Ok(None),
         }
     }

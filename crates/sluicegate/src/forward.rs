@@ -1,7 +1,7 @@
 //! What of a message goes on, pure: from the head that was received straight into the bytes that
 //! are sent, in one pass, keeping the order, case and number of the fields (RFC 9110 §7.6).
 
-use sluicegate_http1::{Field, Framing, Name, RequestHead, ResponseHead, Target, Version};
+use sluicegate_http1::{Framing, Name, Names, RequestHead, ResponseHead, Target, Version};
 
 use crate::limits::ADDED_TO_HEADS;
 use crate::pipe::Encoding;
@@ -24,7 +24,7 @@ pub(crate) fn max_forwards(head: &RequestHead) -> MaxForwards {
     if !matches!(head.method(), b"TRACE" | b"OPTIONS") {
         return MaxForwards::Unlimited;
     }
-    let mut fields = head.fields().filter(|field| field.id == Name::MaxForwards);
+    let mut fields = head.named(Name::MaxForwards);
     let Some(field) = fields.next() else {
         return MaxForwards::Unlimited;
     };
@@ -54,8 +54,7 @@ pub(crate) fn offers_upgrade(head: &RequestHead, framing: Framing) -> bool {
 
 /// Whether an earlier Via entry carries `pseudonym`: the request has been here before.
 pub(crate) fn has_passed(head: &RequestHead, pseudonym: &str) -> bool {
-    let mut vias = head.fields().filter(|field| field.id == Name::Via);
-    head.has(Name::Via) && vias.any(|field| {
+    head.named(Name::Via).any(|field| {
         let mut words = field.value.split(|b| matches!(b, b' ' | b'\t' | b','));
         words.any(|word| word.eq_ignore_ascii_case(pseudonym.as_bytes()))
     })
@@ -86,13 +85,9 @@ pub(crate) fn write_request(head: &RequestHead, route: &RequestRoute<'_>, out: &
         host(out);
     }
     let mut length_written = false;
-    let differs = |field: &Field<'_>| match field.id {
-        Name::Host | Name::ContentLength | Name::MaxForwards => true,
-        // An HTTP/1.0 client cannot be told to continue (RFC 9110 §10.1.1).
-        Name::Expect => head.version() == Version::Http10,
-        id => is_hop_by_hop(id) || head.is_nominated(field.name),
-    };
-    head.write_fields(out, differs, |field, out| match (field.id, route.framing, route.max_forwards) {
+    // An HTTP/1.0 client cannot be told to continue (RFC 9110 §10.1.1).
+    let differing = if head.version() == Version::Http10 { REQUEST.and(Name::Expect) } else { REQUEST };
+    head.write_fields(out, differing, |field, out| match (field.id, route.framing, route.max_forwards) {
         (Name::Host, ..) => host(out),
         (Name::ContentLength, Framing::Length(n), _) if !length_written => {
             length_written = true;
@@ -147,9 +142,7 @@ pub(crate) fn write_response(head: &ResponseHead, route: &ResponseRoute<'_>, out
     let (interim, switching) = (status < 200, status == 101);
     push(out, &[b"HTTP/1.1 ", Decimal::new(u64::from(status)).as_bytes(), b" ", head.reason(), b"\r\n"]);
     let mut length_written = false;
-    let differs =
-        |field: &Field<'_>| field.id == Name::ContentLength || is_hop_by_hop(field.id) || head.is_nominated(field.name);
-    head.write_fields(out, differs, |field, out| match (field.id, route.length) {
+    head.write_fields(out, RESPONSE, |field, out| match (field.id, route.length) {
         (Name::ContentLength, Some(n)) if !length_written => {
             length_written = true;
             push(out, &[field.name, b": ", Decimal::new(n).as_bytes(), b"\r\n"]);
@@ -180,26 +173,25 @@ pub(crate) fn write_date(now: std::time::SystemTime, out: &mut Vec<u8>) {
 }
 
 /// Fields that are for one connection only (RFC 9110 §7.6.1), and credentials for proxies: there
-/// is none but us on this connection (§11.7).
-fn is_hop_by_hop(id: Name) -> bool {
-    matches!(
-        id,
-        Name::Connection
-            | Name::KeepAlive
-            | Name::ProxyConnection
-            | Name::Te
-            | Name::TransferEncoding
-            | Name::Upgrade
-            | Name::Http2Settings
-            | Name::ProxyAuthorization
-            | Name::ProxyAuthenticate
-            | Name::ProxyAuthenticationInfo
-    )
-}
+/// is none but us on this connection (§11.7). Beside them, those that we write anew.
+const RESPONSE: Names = Names::of(&[
+    Name::Connection,
+    Name::KeepAlive,
+    Name::ProxyConnection,
+    Name::Te,
+    Name::TransferEncoding,
+    Name::Upgrade,
+    Name::Http2Settings,
+    Name::ProxyAuthorization,
+    Name::ProxyAuthenticate,
+    Name::ProxyAuthenticationInfo,
+    Name::ContentLength,
+]);
+const REQUEST: Names = RESPONSE.and(Name::Host).and(Name::MaxForwards);
 
 /// `TE: trailers`, properly listed in Connection (RFC 9110 §10.1.4), is what we can do as well.
 fn accepts_trailers(head: &RequestHead) -> bool {
-    let mut codings = head.fields().filter(|field| field.id == Name::Te).map(|field| field.value);
+    let mut codings = head.named(Name::Te).map(|field| field.value);
     head.connection().te
         && codings.any(|value| sluicegate_http1::fields::list(value).any(|c| c.eq_ignore_ascii_case(b"trailers")))
 }

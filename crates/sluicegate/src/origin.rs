@@ -17,7 +17,7 @@ use crate::limits::Limits;
 use crate::record::Fault;
 use crate::transport::Tcp;
 
-/// A connection to an origin, and what it took to get it.
+/// A new connection to an origin, and what it took to get it.
 #[derive(Debug)]
 pub(crate) struct Reached {
     pub(crate) tcp: Tcp,

@@ -106,6 +106,11 @@ impl<'p> Pipe<'p> {
         self.buffer.room()
     }
 
+    /// Whether it has a buffer already, so that [`Pipe::room`] lends none.
+    pub(crate) fn is_lent(&self) -> bool {
+        self.buffer.is_lent()
+    }
+
     /// Whether the source is to be left alone.
     pub(crate) fn is_full(&self) -> bool {
         self.buffer.is_full()

@@ -1,7 +1,5 @@
 //! One request: what it asks, the way to its origin, the exchange, and how it ended.
 
-use std::net::SocketAddr;
-
 use sluicegate_http1::chunked::ChunkLimits;
 use sluicegate_http1::{Authority, Framing, Malformed, RequestHead, Target, framing, target};
 
@@ -128,45 +126,35 @@ async fn plain<C: Transport>(
         ..ChunkLimits::default()
     };
     pipes.request.begin(ask.framing, encoding, chunks);
-    let key = key(to);
     let idempotent = matches!(head.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE");
-    let mut kept = keep(cx, pipes.last, &key, !idempotent);
+    let (origins, now) = (&cx.worker.origins, cx.worker.flows.now());
+    let mut kept = origins.take(pipes.last, to, !idempotent, now, |address| cx.worker.allows(cx.who, address));
     loop {
         let reused = kept.is_some();
-        let reached = match kept.take() {
-            Some((tcp, address)) => Reached { tcp, address, lookup: None, connect: None },
+        let origin = match kept.take() {
+            Some(kept) => {
+                story.origin = Some(kept.address);
+                kept
+            }
             None => match reach(cx, pipes.request, to).await {
-                Ok(reached) => reached,
+                Ok(reached) => {
+                    note(story, &reached);
+                    Kept::new(to, reached.tcp, reached.address)
+                }
                 Err(stop) => return pipes.stopped(cx, story, head, stop).await,
             },
         };
         story.reused = reused;
-        note(story, &reached);
-        let ended = exchange(cx, pipes, story, ask, &reached.tcp).await;
+        let ended = exchange(cx, pipes, story, ask, &origin.tcp).await;
         let unspent = pipes.request.given() == 0 && pipes.response_head.is_empty() && !story.told.heard;
         match ended {
             Err(Stop::Origin(Fault::OriginClosed)) if reused && idempotent && unspent => {
                 pipes.request.unstage();
                 pipes.response.clear();
             }
-            ended => return finish(cx, pipes, story, head, ended, &key, reached).await,
+            ended => return finish(cx, pipes, story, head, ended, origin).await,
         }
     }
-}
-
-/// The connection of this client's last request if it leads there, else one that another left
-/// behind. Of that one the kernel is always asked: what its last user's origin sent too late must
-/// not become a stranger's answer.
-fn keep<C>(cx: &Cx<'_, C>, last: &mut Option<Kept>, key: &[u8], peek: bool) -> Option<(Tcp, SocketAddr)> {
-    let (origins, now) = (&cx.worker.origins, cx.worker.flows.now());
-    if let Some(own) = last.take() {
-        if *own.key != *key {
-            origins.checkin(own, now);
-        } else if !own.tcp.is_stale(peek) && cx.worker.allows(cx.who, own.address) {
-            return Some((own.tcp, own.address));
-        }
-    }
-    origins.checkout(key, |address| cx.worker.allows(cx.who, address))
 }
 
 async fn exchange<C: Transport>(
@@ -206,25 +194,24 @@ async fn finish<C: Transport>(
     story: &mut Story,
     head: &RequestHead,
     ended: Result<Answered, Stop>,
-    key: &[u8],
-    reached: Reached,
+    origin: Kept,
 ) -> Next {
     story.bytes_in = pipes.request.given();
     story.bytes_out = pipes.response.given();
     match ended {
-        Ok(Answered::Switched) => pipes.tunnel(cx, story, &reached.tcp).await,
+        Ok(Answered::Switched) => pipes.tunnel(cx, story, &origin.tcp).await,
         Ok(Answered::Whole { client_persists, origin_persists }) => {
             story.ended = Ended::Complete;
             if origin_persists {
-                *pipes.last = Some(Kept { key: key.into(), tcp: reached.tcp, address: reached.address });
+                *pipes.last = Some(origin);
             }
             pipes.response.clear();
             if client_persists { Next::Again } else { Next::Close }
         }
         Err(stop) => {
             // An exchange that was cut short must not look complete to the origin either.
-            reached.tcp.abort();
-            drop(reached);
+            origin.tcp.abort();
+            drop(origin);
             pipes.stopped(cx, story, head, stop).await
         }
     }
@@ -247,14 +234,4 @@ fn note(story: &mut Story, reached: &Reached) {
     story.origin = Some(reached.address);
     story.lookup = reached.lookup;
     story.connect = reached.connect;
-}
-
-/// What a kept connection is found by: `host:port`, in lower case.
-fn key(to: Authority<'_>) -> Vec<u8> {
-    let host = to.text.strip_suffix(':').unwrap_or(to.text);
-    let mut key = host.to_ascii_lowercase().into_bytes();
-    if to.port.is_none() {
-        key.extend_from_slice(b":80");
-    }
-    key
 }

@@ -6,18 +6,49 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use sluicegate_http1::Authority;
+
 use crate::transport::{Tcp, Transport};
 
 /// No single origin keeps more than this many, so that one of them cannot crowd out the others.
 const PER_ORIGIN: usize = 64;
 
-/// A connection that may carry another request.
+/// A connection that may carry more than one request.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    /// `host:port`, in lower case.
-    pub(crate) key: Box<[u8]>,
+    /// See [`key`]. Built once in the connection's life.
+    key: Box<[u8]>,
     pub(crate) tcp: Tcp,
     pub(crate) address: SocketAddr,
+}
+
+impl Kept {
+    pub(crate) fn new(to: Authority<'_>, tcp: Tcp, address: SocketAddr) -> Self {
+        Self { key: key(to).into(), tcp, address }
+    }
+
+    /// Whether it leads to `to`: by its key, which needs none built to compare.
+    fn leads_to(&self, to: Authority<'_>) -> bool {
+        let (host, rest) = self.key.split_at_checked(text(to).len()).unwrap_or_default();
+        let same = host == text(to).as_bytes() || host.eq_ignore_ascii_case(text(to).as_bytes());
+        same && rest == if to.port.is_none() { DEFAULT_PORT } else { b"" }
+    }
+}
+
+/// What an idle connection is found by: `host:port`, in lower case.
+fn key(to: Authority<'_>) -> Vec<u8> {
+    let mut key = text(to).to_ascii_lowercase().into_bytes();
+    if to.port.is_none() {
+        key.extend_from_slice(DEFAULT_PORT);
+    }
+    key
+}
+
+const DEFAULT_PORT: &[u8] = b":80";
+
+/// An authority without the colon of an empty port.
+fn text(to: Authority<'_>) -> &str {
+    to.text.strip_suffix(':').unwrap_or(to.text)
 }
 
 /// Idle connections by `host:port` in lower case.
@@ -38,17 +69,41 @@ impl Idle {
         Self { most, shelf: Mutex::default() }
     }
 
-    /// The one that was used last, still looks well (the kernel is asked), and leads where this
-    /// client may go: it was dialled for another.
-    pub(crate) fn checkout(&self, key: &[u8], may: impl Fn(SocketAddr) -> bool) -> Option<(Tcp, SocketAddr)> {
+    /// A connection to `to`: the one of this client's last request if it leads there, else one that
+    /// another left behind. Of that one the kernel is always asked (of the first if it says `peek`):
+    /// what its last user's origin sent too late must not become a stranger's answer. `may` says
+    /// which addresses this client may reach: it was dialled for another.
+    pub(crate) fn take(
+        &self,
+        last: &mut Option<Kept>,
+        to: Authority<'_>,
+        peek: bool,
+        now: Duration,
+        may: impl Fn(SocketAddr) -> bool,
+    ) -> Option<Kept> {
+        if let Some(own) = last.take() {
+            if !own.leads_to(to) {
+                self.checkin(own, now);
+            } else if !own.tcp.is_stale(peek) && may(own.address) {
+                return Some(own);
+            }
+        }
+        self.checkout(to, may)
+    }
+
+    /// The one that was used last, still looks well, and leads where it may.
+    fn checkout(&self, to: Authority<'_>, may: impl Fn(SocketAddr) -> bool) -> Option<Kept> {
         let Shelf { kept, count } = &mut *self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_origin = kept.get_mut(key)?;
+        if *count == 0 {
+            return None;
+        }
+        let of_origin = kept.get_mut(&*key(to))?;
         loop {
             let open = of_origin.iter().rposition(|(one, _)| may(one.address))?;
             let (one, _) = of_origin.remove(open);
             *count = count.saturating_sub(1);
             if !one.tcp.is_stale(true) {
-                return Some((one.tcp, one.address));
+                return Some(one);
             }
         }
     }
@@ -83,5 +138,24 @@ impl Idle {
     /// How many are kept.
     pub(crate) fn count(&self) -> usize {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner).count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn leads_where_its_key_says() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let all = ["a", "A:80", "a:", "a:81", "b", "ab", "a:8", "a:80", "[::1]", "[::1]:80", "1.2.3.4:80"];
+        let all = all.map(|text| Authority::parse(text.as_bytes()).unwrap());
+        for one in all {
+            let kept = Kept::new(one, Tcp::connect(address).await.unwrap(), address);
+            for other in all {
+                assert_eq!(kept.leads_to(other), key(one) == key(other), "{one:?} {other:?}");
+            }
+        }
     }
 }

@@ -134,10 +134,10 @@ pub(crate) async fn fill<F: Transport>(pipe: &mut Pipe<'_>, from: &F, lane: Lane
     .await
 }
 
-/// Reads once, if there is something now.
+/// Reads once, if there is something now, as [`readable`] has hinted. There must be room.
 pub(crate) async fn try_fill<F: Transport>(pipe: &mut Pipe<'_>, from: &F, lane: Lane<'_>) -> io::Result<Option<usize>> {
     poll_fn(|cx| {
-        let read = poll_fill(pipe, from, lane, cx);
+        let read = poll_read(pipe, from, lane, cx);
         pipe.release();
         Poll::Ready(read)
     })
@@ -206,9 +206,18 @@ fn poll_fill<F: Transport>(
     cx: &mut Context<'_>,
 ) -> io::Result<Option<usize>> {
     // A full pipe is the pause; and no buffer is lent before the source may have something.
-    if pipe.is_full() || from.poll_readable(cx)?.is_pending() {
+    if pipe.is_full() || !pipe.is_lent() && from.poll_readable(cx)?.is_pending() {
         return Ok(None);
     }
+    poll_read(pipe, from, lane, cx)
+}
+
+fn poll_read<F: Transport>(
+    pipe: &mut Pipe<'_>,
+    from: &F,
+    lane: Lane<'_>,
+    cx: &mut Context<'_>,
+) -> io::Result<Option<usize>> {
     match from.poll_read(cx, pipe.room()) {
         Poll::Pending => Ok(None),
         Poll::Ready(Ok(n)) => {
