@@ -129,11 +129,11 @@ impl Index {
     /// Notes the fields that were found in `bytes`, which start with the head.
     pub(crate) fn keep<T>(&mut self, bytes: &[u8], tokens: &Tokens<'_, '_, T>) {
         self.spans.reserve_exact(tokens.fields.len());
-        for field in tokens.fields {
+        self.spans.extend(tokens.fields.iter().map(|field| {
             let id = Name::of(field.name.as_bytes());
             self.present |= id.bit();
-            self.spans.push(Span { name: span(bytes, field.name.as_bytes()), value: span(bytes, field.value), id });
-        }
+            Span { name: span(bytes, field.name.as_bytes()), value: span(bytes, field.value), id }
+        }));
     }
 }
 
@@ -161,8 +161,10 @@ pub(crate) fn ends_lines_in_crlf<T>(bytes: &[u8], tokens: &Tokens<'_, '_, T>) ->
 #[inline]
 pub(crate) fn span(whole: &[u8], part: &[u8]) -> (u32, u32) {
     let start = offset(whole, part);
-    // A head over 4 GiB is beyond every limit that anyone could set.
-    let narrow = |offset| u32::try_from(offset).unwrap_or(u32::MAX);
+    // A head over 4 GiB is beyond every limit that anyone could set; what is cut reads as something
+    // else of the head, or as nothing.
+    #[expect(clippy::cast_possible_truncation, reason = "see above")]
+    let narrow = |offset: usize| offset as u32;
     (narrow(start), narrow(start.wrapping_add(part.len())))
 }
 

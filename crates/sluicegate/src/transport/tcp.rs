@@ -106,13 +106,13 @@ impl Transport for Tcp {
     fn poll_write(&self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let stream = self.stream()?;
         loop {
-            ready!(stream.poll_write_ready(cx))?;
             let result = match parts {
                 [one] => stream.try_write(one),
                 more => stream.try_write_vectored(more),
             };
             match result {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                // Without a system call, if the last one said so. Asked first: mostly there is room.
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => ready!(stream.poll_write_ready(cx))?,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 done => return Poll::Ready(done),
             }
