@@ -9,7 +9,9 @@
 //! for the sink. Nothing ever grows: when there is no room, nobody reads, and that is the pause.
 
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::bulk::Pipes;
 
 /// Equal boxes for one direction of a worker's connections. Each is zeroed once in its life.
 #[derive(Debug)]
@@ -18,12 +20,18 @@ pub(crate) struct Pool {
     /// More than this many unused boxes go back to the allocator.
     keep: usize,
     free: Mutex<Vec<Box<[u8]>>>,
+    /// What takes the place of a box for a body that is long and fast.
+    pipes: Arc<Pipes>,
 }
 
 impl Pool {
-    pub(crate) fn new(size: usize, keep: usize) -> Self {
+    pub(crate) fn new(size: usize, keep: usize, pipes: Arc<Pipes>) -> Self {
         let free = Mutex::default();
-        Self { size, keep, free }
+        Self { size, keep, free, pipes }
+    }
+
+    pub(crate) fn pipes(&self) -> &Pipes {
+        &self.pipes
     }
 
     fn lend(&self) -> Box<[u8]> {
@@ -182,7 +190,7 @@ mod tests {
 
     #[test]
     fn never_takes_more_than_its_capacity() {
-        let pool = Pool::new(8, 4);
+        let pool = Pool::new(8, 4, Arc::new(Pipes::scripted(0, 0)));
         let mut buffer = Buffer::new(&pool);
         assert_eq!(fill(&mut buffer, b"0123456789"), 8);
         assert!(buffer.room().is_empty() && buffer.is_full());
@@ -191,7 +199,7 @@ mod tests {
 
     #[test]
     fn payload_behind_framing_moves_up() {
-        let pool = Pool::new(16, 4);
+        let pool = Pool::new(16, 4, Arc::new(Pipes::scripted(0, 0)));
         let mut buffer = Buffer::new(&pool);
         fill(&mut buffer, b"ab__cd__ef");
         for _ in 0..2 {
@@ -206,7 +214,7 @@ mod tests {
 
     #[test]
     fn half_given_makes_room_again_without_losing_a_byte() {
-        let pool = Pool::new(8, 4);
+        let pool = Pool::new(8, 4, Arc::new(Pipes::scripted(0, 0)));
         let mut buffer = Buffer::new(&pool);
         fill(&mut buffer, b"01234567");
         buffer.make_ready(6);
@@ -220,7 +228,7 @@ mod tests {
 
     #[test]
     fn empty_holds_no_memory() {
-        let pool = Pool::new(8, 1);
+        let pool = Pool::new(8, 1, Arc::new(Pipes::scripted(0, 0)));
         let mut buffer = Buffer::new(&pool);
         fill(&mut buffer, b"x");
         buffer.release();

@@ -13,7 +13,7 @@
 //! # }
 //! ```
 //!
-//! The rooms, each using only those above it: [`limits`], `flow`, `buffer`, `pipe`,
+//! The rooms, each using only those above it: [`limits`], `flow`, `bulk`, `buffer`, `pipe`,
 //! [`transport`], [`record`], `forward`, `answer`, [`policy`], `origin`, `worker`, `exchange`,
 //! `tunnel`, `close`, `connection`, [`proxy`]. ARCHITECTURE.md walks through them.
 
@@ -33,6 +33,7 @@ pub mod limits;
 
 pub mod flow;
 
+mod bulk;
 mod buffer;
 mod pipe;
 pub mod transport;

@@ -33,6 +33,9 @@ pub struct Limits {
     pub memory_total: Option<usize>,
     /// How long a request waits for `memory_total` before it is answered with 503. Default 1 s.
     pub memory_wait: Duration,
+    /// Bytes of all pipes of the kernel together that long bodies may move through (Linux; 256 KiB
+    /// each). They are part of `memory_total`, and no more than a quarter of it; 0: none. Default 16 MiB.
+    pub bulk_total: usize,
     /// Bytes that the kernel takes for a peer beyond what is on its way (`TCP_NOTSENT_LOWAT`); Linux
     /// only. Default 64 KiB (docs/memory.md).
     pub unsent: Option<u32>,
@@ -121,6 +124,7 @@ impl Default for Limits {
             response_head: HeadLimits::default(),
             memory_total: None,
             memory_wait: Duration::from_secs(1),
+            bulk_total: 16 << 20,
             unsent: Some(64 * 1024),
             sockets: SocketBuffers::default(),
             max_connections: 10_000,
@@ -178,7 +182,13 @@ impl Limits {
         Tuning { unsent: self.unsent, send, receive }
     }
 
-    /// What one connection holds at most.
+    /// What all pipes together may hold, in bytes.
+    #[must_use]
+    pub fn bulk(&self) -> usize {
+        self.bulk_total.min(self.memory_total.map_or(usize::MAX, |total| total / 4))
+    }
+
+    /// What one connection holds at most, but for what is in pipes ([`Limits::bulk`]).
     #[must_use]
     pub fn bound(&self) -> Bound {
         // As it came, as it leaves (a space more per field, and what we add), trailers of half its size.

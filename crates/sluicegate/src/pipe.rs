@@ -16,6 +16,10 @@ use sluicegate_http1::chunked::{self, ChunkLimits};
 use sluicegate_http1::{Body, Framing, Malformed, Step, Truncated, fields};
 
 use crate::buffer::{Buffer, Pool};
+use crate::bulk::Conduit;
+
+/// A splice that moves less than this was not worth it.
+const SPLICED: usize = 16 * 1024;
 
 /// How a body leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +33,12 @@ pub(crate) enum Encoding {
 /// One direction, for one connection's life; [`Pipe::begin`] starts each message.
 #[derive(Debug)]
 pub(crate) struct Pipe<'p> {
+    pool: &'p Pool,
     buffer: Buffer<'p>,
+    /// In place of the buffer, for the middle of a body that is long and fast.
+    conduit: Option<Conduit>,
+    /// Body bytes given since the last long pause.
+    fast: usize,
     body: Body,
     encoding: Encoding,
     staging: Vec<u8>,
@@ -48,7 +57,10 @@ pub(crate) struct Pipe<'p> {
 impl<'p> Pipe<'p> {
     pub(crate) fn new(pool: &'p Pool) -> Self {
         Self {
+            pool,
             buffer: Buffer::new(pool),
+            conduit: None,
+            fast: 0,
             body: Body::new(Framing::Empty, ChunkLimits::default()),
             encoding: Encoding::Identity,
             staging: Vec::new(),
@@ -99,6 +111,7 @@ impl<'p> Pipe<'p> {
         self.begin(Framing::Empty, Encoding::Identity, ChunkLimits::default());
         self.unstage();
         self.buffer.clear();
+        self.give_conduit_back();
     }
 
     /// Room to read into; empty means "pause the source".
@@ -113,7 +126,7 @@ impl<'p> Pipe<'p> {
 
     /// Whether the source is to be left alone.
     pub(crate) fn is_full(&self) -> bool {
-        self.buffer.is_full()
+        self.buffer.is_full() || self.conduit.as_ref().is_some_and(|conduit| conduit.held() > 0)
     }
 
     /// `n` bytes were read into the room. [`Pipe::decode`] looks at them.
@@ -131,14 +144,84 @@ impl<'p> Pipe<'p> {
         self.buffer.drop_raw(n);
     }
 
-    /// Bytes held in the buffer.
+    /// Bytes held.
     pub(crate) fn held(&self) -> usize {
-        self.buffer.held()
+        self.buffer.held().saturating_add(self.in_conduit())
     }
 
     /// Gives the buffer's memory back if it is empty.
     pub(crate) fn release(&mut self) {
         self.buffer.release();
+        if self.conduit.is_some() && self.in_conduit() == 0 {
+            self.give_conduit_back();
+        }
+    }
+
+    /// Nothing has moved for long: what waits is to wait in the buffer.
+    pub(crate) fn slow_down(&mut self) {
+        self.fast = 0;
+    }
+
+    /// Whether the next bytes of the body may pass us by: nobody has to look at them, nothing stands
+    /// before them, and they are many.
+    pub(crate) fn is_bulk(&self) -> bool {
+        self.fast >= self.pool.pipes().worth()
+            && self.encoding == Encoding::Identity
+            && self.body.framing() != Framing::Chunked
+            && self.body.remaining().is_none_or(|left| left >= SPLICED as u64)
+            && self.buffer.held() == 0
+            && !self.has_output()
+    }
+
+    /// Where they go instead, and how many at most. None if there is none to be had.
+    pub(crate) fn conduit(&mut self) -> Option<(&mut Conduit, usize)> {
+        if self.conduit.is_none() {
+            self.conduit = self.pool.pipes().lend();
+        }
+        let Some(conduit) = &mut self.conduit else {
+            // Not asked for again before as much has been copied.
+            self.fast = 0;
+            return None;
+        };
+        let left = self.body.remaining().and_then(|left| usize::try_from(left).ok());
+        let most = conduit.room().min(left.unwrap_or(usize::MAX));
+        Some((conduit, most))
+    }
+
+    /// `n` bytes of the body are in the conduit.
+    pub(crate) fn spliced(&mut self, n: usize) {
+        if let Some(conduit) = &mut self.conduit {
+            conduit.filled(n);
+        }
+        self.body.advance(n as u64);
+        if n < SPLICED {
+            // Small pieces are cheaper to copy: a short read needs no second one to know that it was the last.
+            self.fast = 0;
+        }
+    }
+
+    /// What is in the conduit and waits for the sink.
+    pub(crate) fn loaded(&mut self) -> Option<&mut Conduit> {
+        self.conduit.as_mut().filter(|conduit| conduit.held() > 0)
+    }
+
+    /// The sink took `n` bytes of it.
+    pub(crate) fn unloaded(&mut self, n: usize) {
+        if let Some(conduit) = &mut self.conduit {
+            conduit.drained(n);
+        }
+        self.given = self.given.saturating_add(n as u64);
+        self.fast = self.fast.saturating_add(n);
+    }
+
+    fn in_conduit(&self) -> usize {
+        self.conduit.as_ref().map_or(0, Conduit::held)
+    }
+
+    fn give_conduit_back(&mut self) {
+        if let Some(conduit) = self.conduit.take() {
+            self.pool.pipes().take_back(conduit);
+        }
     }
 
     /// Decodes what has been received and announces what is ready.
@@ -182,7 +265,10 @@ impl<'p> Pipe<'p> {
 
     /// Whether there is something to write.
     pub(crate) fn has_output(&self) -> bool {
-        self.staged_given < self.staging.len() || self.committed > 0 || !self.suffix.is_empty()
+        self.staged_given < self.staging.len()
+            || self.committed > 0
+            || !self.suffix.is_empty()
+            || self.in_conduit() > 0
     }
 
     /// What to write next, in order; empty slices are left out by the count.
@@ -209,6 +295,7 @@ impl<'p> Pipe<'p> {
         self.committed = self.committed.saturating_sub(payload);
         self.buffer.given(payload);
         self.given = self.given.saturating_add(payload as u64);
+        self.fast = self.fast.saturating_add(payload);
         let suffix = rest.saturating_sub(payload);
         self.suffix = self.suffix.get(suffix..).unwrap_or_default();
         self.encode();

@@ -19,6 +19,8 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 
+use crate::bulk::Conduit;
+
 pub(crate) use pump::{End, attended_fill, fill, flush, pump, readable, shutdown, try_fill, write_once};
 pub use stream::Stream;
 pub use tcp::{Listener, Tcp};
@@ -71,6 +73,29 @@ pub trait Transport: Send + Sync {
     /// # Errors
     /// Whatever the stream reports.
     fn poll_write(&self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+
+    /// Whether bytes can move between this stream and a pipe of the kernel without coming to us.
+    fn splices(&self) -> bool {
+        false
+    }
+
+    /// Moves at most `most` bytes into `conduit`, which is empty. 0 is the end of the stream.
+    ///
+    /// # Errors
+    /// As [`Transport::poll_read`]; `InvalidInput` or `Unsupported` if it cannot be done.
+    #[doc(hidden)]
+    fn poll_splice_in(&self, _cx: &mut Context<'_>, _conduit: &mut Conduit, _most: usize) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+
+    /// Moves some of what is in `conduit` to the peer; how many bytes.
+    ///
+    /// # Errors
+    /// As [`Transport::poll_write`].
+    #[doc(hidden)]
+    fn poll_splice_out(&self, _cx: &mut Context<'_>, _conduit: &mut Conduit) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
 
     /// Ends the sending side after what has been written.
     ///

@@ -10,6 +10,7 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 
 use crate::buffer::Pool;
+use crate::bulk::{Budget, Pipes};
 use crate::flow::Flows;
 use crate::limits::Limits;
 use crate::origin::{Gate, Idle, Resolver};
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) permits: Arc<Semaphore>,
     /// One permit per connection that may hold its bound, if their sum is bounded.
     pub(crate) memory: Option<Semaphore>,
+    /// How many pipes may be lent.
+    pub(crate) bulk: Arc<Budget>,
     pub(crate) listeners: Mutex<Vec<SocketAddr>>,
     next_id: AtomicU64,
 }
@@ -39,9 +42,11 @@ impl Shared {
     pub(crate) fn new(limits: Limits, policy: Arc<dyn Policy>, via: bool) -> Self {
         let permits = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
         let bounds = |total: usize| total.checked_div(limits.bound().total()).unwrap_or(1);
-        let memory = limits.memory_total.map(|total| Semaphore::new(bounds(total).min(Semaphore::MAX_PERMITS)));
-        let (listeners, next_id) = (Mutex::default(), AtomicU64::new(1));
-        Self { limits, policy, pseudonym: pseudonym(), via, permits, memory, listeners, next_id }
+        let bulk = limits.bulk();
+        let memory = limits.memory_total.map(|total| total.saturating_sub(bulk));
+        let memory = memory.map(|total| Semaphore::new(bounds(total).clamp(1, Semaphore::MAX_PERMITS)));
+        let (bulk, listeners, next_id) = (Budget::new(bulk), Mutex::default(), AtomicU64::new(1));
+        Self { limits, policy, pseudonym: pseudonym(), via, permits, memory, bulk, listeners, next_id }
     }
 
     pub(crate) fn next_id(&self) -> u64 {
@@ -96,9 +101,10 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let limits = &shared.limits;
+        let pipes = Arc::new(Pipes::new(Arc::clone(&shared.bulk)));
         Self {
-            client_buffers: Pool::new(limits.client_buffer, KEPT_BUFFERS),
-            origin_buffers: Pool::new(limits.origin_buffer, KEPT_BUFFERS),
+            client_buffers: Pool::new(limits.client_buffer, KEPT_BUFFERS, Arc::clone(&pipes)),
+            origin_buffers: Pool::new(limits.origin_buffer, KEPT_BUFFERS, pipes),
             flows: Arc::new(Flows::new()),
             origins: Idle::new(limits.max_idle_origins),
             resolver: Resolver::default(),

@@ -10,6 +10,7 @@ use sluicegate_http1::{Framing, ResponseHead, Version};
 
 use super::{Answered, Asked, Exchange, Stop, Told};
 use crate::buffer::Pool;
+use crate::bulk::Pipes;
 use crate::flow::{Entered, Flows};
 use crate::limits::Limits;
 use crate::pipe::{Encoding, Pipe};
@@ -39,12 +40,14 @@ pub(crate) struct Setting {
     pub(crate) upgrade: bool,
     /// What the kernel holds in each direction.
     pub(crate) wire: usize,
+    /// The size of pipes, and how much must have moved before one is used; 0, 0 for none.
+    pub(crate) pipes: (usize, usize),
 }
 
 impl Setting {
     pub(crate) fn of(request: Framing, buffers: usize, wire: usize) -> Self {
         let limits = Limits { client_buffer: buffers, origin_buffer: buffers, ..Limits::default() };
-        Self { limits, request, method: b"POST", version: Version::Http11, upgrade: false, wire }
+        Self { limits, request, method: b"POST", version: Version::Http11, upgrade: false, wire, pipes: (0, 0) }
     }
 }
 
@@ -57,7 +60,14 @@ pub(crate) fn play(setting: &Setting, play: impl FnOnce(Running<'_>, &mut Stage)
     let (near_origin, origin) = pair(setting.wire);
     let flows = Arc::new(Flows::new());
     let flow: Entered = flows.enter("127.0.0.1:1".parse().unwrap());
-    let (client_pool, origin_pool) = (Pool::new(limits.client_buffer, 1), Pool::new(limits.origin_buffer, 1));
+    let (pipe, worth) = setting.pipes;
+    let pipes = Arc::new(Pipes::scripted(pipe, worth));
+    if pipe > 0 {
+        near_client.let_splice();
+        near_origin.let_splice();
+    }
+    let client_pool = Pool::new(limits.client_buffer, 1, Arc::clone(&pipes));
+    let origin_pool = Pool::new(limits.origin_buffer, 1, pipes);
     let (mut request, mut response) = (Pipe::new(&client_pool), Pipe::new(&origin_pool));
     let encoding = if setting.request == Framing::Chunked { Encoding::Chunked } else { Encoding::Identity };
     request.begin(setting.request, encoding, ChunkLimits::default());

@@ -68,6 +68,11 @@ impl Lane<'_> {
         self.way.full.is(full, &self.flow.clock);
     }
 
+    /// Whether the sink has held this way back for longer than `long`, until now.
+    pub(crate) fn has_waited(self, long: Duration) -> bool {
+        self.way.blocked.since(&self.flow.clock).is_some_and(|waited| waited > long)
+    }
+
     /// How long the sink has held this way back, since the connection began.
     pub(crate) fn blocked_for(self) -> Duration {
         self.way.blocked.total(&self.flow.clock)

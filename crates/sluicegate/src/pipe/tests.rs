@@ -1,9 +1,16 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use sluicegate_http1::chunked::ChunkLimits;
 use sluicegate_http1::{Body, Framing, Step};
 
 use super::{Encoding, Pipe};
 use crate::buffer::Pool;
+use crate::bulk::Pipes;
+
+fn pool(size: usize) -> Pool {
+    Pool::new(size, 1, Arc::new(Pipes::scripted(0, 0)))
+}
 
 /// Drives a pipe as two sockets would: `cuts` says how many bytes each read finds and each write
 /// takes. Gives what the sink got; checks the bound at each step.
@@ -76,7 +83,7 @@ fn chunked(parts: &[Vec<u8>], extension: &str, trailer: &str) -> Vec<u8> {
 
 #[test]
 fn head_and_body_leave_in_one_write() {
-    let pool = Pool::new(64, 1);
+    let pool = pool(64);
     let mut pipe = Pipe::new(&pool);
     pipe.stage().extend_from_slice(b"HEAD\r\n\r\n");
     pipe.begin(Framing::Chunked, Encoding::Chunked, ChunkLimits::default());
@@ -93,7 +100,7 @@ fn head_and_body_leave_in_one_write() {
 
 #[test]
 fn what_follows_the_body_is_left_alone() {
-    let pool = Pool::new(64, 1);
+    let pool = pool(64);
     let mut pipe = Pipe::new(&pool);
     pipe.begin(Framing::Length(3), Encoding::Identity, ChunkLimits::default());
     pipe.room()[..10].copy_from_slice(b"abcGET /ne");
@@ -106,7 +113,7 @@ fn what_follows_the_body_is_left_alone() {
 
 #[test]
 fn a_retry_stages_the_head_anew_and_keeps_the_body() {
-    let pool = Pool::new(64, 1);
+    let pool = pool(64);
     let mut pipe = Pipe::new(&pool);
     pipe.begin(Framing::Chunked, Encoding::Chunked, ChunkLimits::default());
     pipe.stage().extend_from_slice(b"FIRST\r\n\r\n");
@@ -123,7 +130,7 @@ fn a_retry_stages_the_head_anew_and_keeps_the_body() {
 
 #[test]
 fn only_trailers_that_may_travel_do() {
-    let pool = Pool::new(512, 1);
+    let pool = pool(512);
     let mut pipe = Pipe::new(&pool);
     pipe.begin(Framing::Chunked, Encoding::Chunked, ChunkLimits::default());
     let source = chunked(&[b"x".to_vec()], "", "X-Sum: 1\r\nContent-Length: 5\r\nSet-Cookie: a=b\r\nX-More: 2\r\n");
@@ -133,7 +140,7 @@ fn only_trailers_that_may_travel_do() {
 
 #[test]
 fn trailers_wait_until_the_head_has_gone() {
-    let pool = Pool::new(512, 1);
+    let pool = pool(512);
     let mut pipe = Pipe::new(&pool);
     pipe.stage().extend_from_slice(&[b'h'; 100]);
     pipe.begin(Framing::Chunked, Encoding::Chunked, ChunkLimits::default());
@@ -160,7 +167,7 @@ proptest! {
         trailer in prop::sample::select(vec!["", "X-T: v\r\n", "A: 1\r\nB: 2\r\n"]),
         as_chunks in any::<bool>(),
     ) {
-        let pool = Pool::new(capacity, 1);
+        let pool = pool(capacity);
         let mut pipe = Pipe::new(&pool);
         let encoding = if as_chunks { Encoding::Chunked } else { Encoding::Identity };
         pipe.begin(Framing::Chunked, encoding, ChunkLimits::default());
@@ -185,7 +192,7 @@ proptest! {
         cuts in prop::collection::vec((1_usize..30, 1_usize..30), 1..6),
         by_length in any::<bool>(),
     ) {
-        let pool = Pool::new(capacity, 1);
+        let pool = pool(capacity);
         let mut pipe = Pipe::new(&pool);
         let framing = if by_length { Framing::Length(data.len() as u64) } else { Framing::UntilClose };
         pipe.begin(framing, Encoding::Identity, ChunkLimits::default());

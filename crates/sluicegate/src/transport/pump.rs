@@ -4,6 +4,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use sluicegate_http1::{Malformed, Truncated};
 
@@ -29,6 +30,9 @@ pub(crate) enum End {
 const MOVES: u32 = 16;
 const BYTES: usize = 256 * 1024;
 
+/// A sink that takes nothing for so long reads less than 3 MiB a second.
+const LONG_PAUSE: Duration = Duration::from_millis(20);
+
 struct Turn {
     moves: u32,
     bytes: usize,
@@ -51,8 +55,12 @@ pub(crate) async fn pump<F: Transport, T: Transport>(
     to: &T,
     lane: Lane<'_>,
 ) -> Result<(), End> {
+    let splices = from.splices() && to.splices();
     poll_fn(|cx| {
         let mut turn = Turn { moves: 0, bytes: 0 };
+        if lane.has_waited(LONG_PAUSE) {
+            pipe.slow_down();
+        }
         loop {
             pipe.decode().map_err(End::Malformed)?;
             if pipe.is_finished() {
@@ -63,7 +71,7 @@ pub(crate) async fn pump<F: Transport, T: Transport>(
             let gave = poll_give(pipe, to, lane, cx).map_err(|_| End::Sink)?;
             let took = match pipe.is_received() {
                 true => None,
-                false => poll_take(pipe, from, lane, cx)?,
+                false => poll_take(pipe, from, splices, lane, cx)?,
             };
             if gave.is_none() && took.is_none() {
                 pipe.release();
@@ -168,6 +176,17 @@ fn poll_give<T: Transport>(
     lane: Lane<'_>,
     cx: &mut Context<'_>,
 ) -> io::Result<Option<usize>> {
+    if let Some(conduit) = pipe.loaded() {
+        return match to.poll_splice_out(cx, conduit)? {
+            Poll::Pending => Ok(None),
+            Poll::Ready(0) => Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(n) => {
+                pipe.unloaded(n);
+                lane.gave(n);
+                Ok(Some(n))
+            }
+        };
+    }
     let (parts, count) = pipe.output();
     let Some(parts) = parts.get(..count).filter(|parts| !parts.is_empty()) else {
         return Ok(None);
@@ -188,10 +207,15 @@ fn poll_give<T: Transport>(
 fn poll_take<F: Transport>(
     pipe: &mut Pipe<'_>,
     from: &F,
+    splices: bool,
     lane: Lane<'_>,
     cx: &mut Context<'_>,
 ) -> Result<Option<usize>, End> {
-    let read = poll_fill(pipe, from, lane, cx).map_err(|_| End::Source)?;
+    let read = match splices && pipe.is_bulk() {
+        true => poll_splice(pipe, from, lane, cx),
+        false => poll_fill(pipe, from, lane, cx),
+    };
+    let read = read.map_err(|_| End::Source)?;
     if read == Some(0) {
         pipe.end_of_input().map_err(End::Truncated)?;
     }
@@ -224,6 +248,35 @@ fn poll_read<F: Transport>(
             pipe.received(n);
             lane.took(n);
             Ok(Some(n))
+        }
+        Poll::Ready(Err(e)) => Err(e),
+    }
+}
+
+/// The same past our own buffer; into it, if that cannot be.
+fn poll_splice<F: Transport>(
+    pipe: &mut Pipe<'_>,
+    from: &F,
+    lane: Lane<'_>,
+    cx: &mut Context<'_>,
+) -> io::Result<Option<usize>> {
+    if from.poll_readable(cx)?.is_pending() {
+        return Ok(None);
+    }
+    let Some((conduit, most)) = pipe.conduit() else {
+        return poll_fill(pipe, from, lane, cx);
+    };
+    match from.poll_splice_in(cx, conduit, most) {
+        Poll::Pending => Ok(None),
+        Poll::Ready(Ok(0)) => Ok(Some(0)),
+        Poll::Ready(Ok(n)) => {
+            pipe.spliced(n);
+            lane.took(n);
+            Ok(Some(n))
+        }
+        Poll::Ready(Err(e)) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            pipe.slow_down();
+            poll_fill(pipe, from, lane, cx)
         }
         Poll::Ready(Err(e)) => Err(e),
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use super::{Hangup, Transport, Watch};
+use crate::bulk::Conduit;
 
 /// One end of a pair.
 pub(crate) struct Scripted {
@@ -20,6 +21,7 @@ struct Wire {
     /// `way[n]`: written by side n, read by the other.
     way: [Way; 2],
     capacity: usize,
+    splices: bool,
     reset: bool,
     wakers: Vec<Waker>,
 }
@@ -42,6 +44,11 @@ pub(crate) fn pair(capacity: usize) -> (Scripted, Scripted) {
 }
 
 impl Scripted {
+    /// From now on, long bodies move through pipes.
+    pub(crate) fn let_splice(&self) {
+        self.lock().splices = true;
+    }
+
     /// Reads what is there, at most `most` bytes, without waiting.
     pub(crate) fn take(&self, most: usize) -> Vec<u8> {
         let mut wire = self.lock();
@@ -159,6 +166,27 @@ impl Transport for Scripted {
         }
         wire.way[self.side].written += written as u64;
         wire.wake();
+        Poll::Ready(Ok(written))
+    }
+
+    fn splices(&self) -> bool {
+        self.lock().splices
+    }
+
+    fn poll_splice_in(&self, cx: &mut Context<'_>, conduit: &mut Conduit, most: usize) -> Poll<io::Result<usize>> {
+        assert!(conduit.held() == 0 && conduit.memory().is_empty(), "'no more now' would mean either");
+        let mut room = vec![0; most];
+        let read = std::task::ready!(self.poll_read(cx, &mut room))?;
+        conduit.memory().extend(&room[..read]);
+        Poll::Ready(Ok(read))
+    }
+
+    fn poll_splice_out(&self, cx: &mut Context<'_>, conduit: &mut Conduit) -> Poll<io::Result<usize>> {
+        assert_eq!(conduit.held(), conduit.memory().len());
+        let (first, _) = conduit.memory().as_slices();
+        let first = first.to_vec();
+        let written = std::task::ready!(self.poll_write(cx, &[IoSlice::new(&first)]))?;
+        conduit.memory().drain(..written);
         Poll::Ready(Ok(written))
     }
 

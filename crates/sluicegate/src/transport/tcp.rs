@@ -5,17 +5,23 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use tokio::io::Interest;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::{Hangup, Transport, Watch};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::bulk::Conduit;
 use crate::limits::Tuning;
 
 /// A connected TCP socket.
@@ -119,13 +125,45 @@ impl Transport for Tcp {
         }
     }
 
+    fn splices(&self) -> bool {
+        cfg!(any(target_os = "linux", target_os = "android"))
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn poll_splice_in(&self, cx: &mut Context<'_>, conduit: &mut Conduit, most: usize) -> Poll<io::Result<usize>> {
+        let stream = self.stream()?;
+        let Some(pipe) = conduit.write_end() else { return Poll::Ready(Err(io::ErrorKind::Unsupported.into())) };
+        loop {
+            // The pipe is empty, so that "no more now" is the socket's.
+            match stream.try_io(Interest::READABLE, || splice(stream, pipe, most)) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => ready!(stream.poll_read_ready(cx))?,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn poll_splice_out(&self, cx: &mut Context<'_>, conduit: &mut Conduit) -> Poll<io::Result<usize>> {
+        let stream = self.stream()?;
+        let held = conduit.held();
+        let Some(pipe) = conduit.read_end() else { return Poll::Ready(Err(io::ErrorKind::Unsupported.into())) };
+        loop {
+            // The pipe is not empty, so here too.
+            match stream.try_io(Interest::WRITABLE, || splice(pipe, stream, held)) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => ready!(stream.poll_write_ready(cx))?,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
     fn poll_shutdown(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(SockRef::from(self.stream()?).shutdown(std::net::Shutdown::Write))
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
     async fn hangup(&self, watch: Watch) -> Hangup {
-        use tokio::io::Interest;
         // Not in tokio's documents, so the common test proves it on both runtimes: PRIORITY also
         // completes on the end of the peer's side, ERROR on a reset alone.
         let interest = match watch {
@@ -162,6 +200,13 @@ impl Transport for Tcp {
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
     }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn splice(from: impl AsFd, to: impl AsFd, most: usize) -> io::Result<usize> {
+    use rustix::pipe::SpliceFlags;
+    let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+    rustix::pipe::splice(from, None, to, None, most, flags).map_err(io::Error::from)
 }
 
 /// Whether the socket ended in an error, without taking the error from whoever reads next.

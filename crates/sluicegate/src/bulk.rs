@@ -1,0 +1,175 @@
+//! What long bodies move through once they have moved fast for a while: pipes of the kernel, so
+//! that their bytes never come to us (splice(2)). Lent from a fixed number, and only while there is
+//! something in them; what a slow peer leaves unread stays in the ordinary buffer.
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a pipe takes at once, in bytes: a splice of 64 KiB moved three quarters as much per second
+/// of CPU, one of 1 MiB no more.
+pub(crate) const PIPE: usize = 256 * 1024;
+
+/// So many bytes must have moved without a long pause before a pipe is worth it: more than a client
+/// that reads nothing takes, and little of a body of 16 MiB.
+pub(crate) const WORTH: usize = 256 * 1024;
+
+/// Pipes that one worker keeps open unused: they are two descriptors each.
+const KEPT: usize = 8;
+
+/// How many more pipes may be lent, for all workers of a proxy together.
+#[derive(Debug)]
+pub(crate) struct Budget(AtomicUsize);
+
+impl Budget {
+    /// Of `bytes` in all.
+    pub(crate) fn new(bytes: usize) -> Arc<Self> {
+        Arc::new(Self(AtomicUsize::new(bytes / PIPE)))
+    }
+
+    fn take(self: &Arc<Self>) -> Option<Lent> {
+        self.0.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).ok()?;
+        Some(Lent(Arc::clone(self)))
+    }
+}
+
+/// One of the budget's, until it is dropped.
+#[derive(Debug)]
+struct Lent(Arc<Budget>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.0.0.fetch_add(1, Relaxed);
+    }
+}
+
+/// The pipes of one worker.
+#[derive(Debug)]
+pub(crate) struct Pipes {
+    budget: Arc<Budget>,
+    free: Mutex<Vec<Ends>>,
+    /// [`PIPE`] and [`WORTH`], smaller in tests.
+    size: usize,
+    worth: usize,
+    open: fn(usize) -> Option<Ends>,
+}
+
+impl Pipes {
+    pub(crate) fn new(budget: Arc<Budget>) -> Self {
+        Self { budget, free: Mutex::default(), size: PIPE, worth: WORTH, open: Ends::of_kernel }
+    }
+
+    /// One that is smaller, and in memory.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn scripted(size: usize, worth: usize) -> Self {
+        let budget = Budget::new(if size == 0 { 0 } else { 2 * PIPE });
+        Self { size, worth, open: |_| Some(Ends::Memory(std::collections::VecDeque::new())), ..Self::new(budget) }
+    }
+
+    /// How many bytes must have moved without a long pause before one is lent.
+    pub(crate) fn worth(&self) -> usize {
+        self.worth
+    }
+
+    /// One, if the budget and the kernel have one to give: an unprivileged user gets about 250 of
+    /// this size (`pipe-user-pages-soft`), and a process only so many descriptors.
+    pub(crate) fn lend(&self) -> Option<Conduit> {
+        let lent = self.budget.take()?;
+        let kept = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let ends = kept.or_else(|| (self.open)(self.size))?;
+        Some(Conduit { ends, size: self.size, held: 0, _lent: lent })
+    }
+
+    /// Takes it back, for whoever comes next. One that holds something is closed.
+    pub(crate) fn take_back(&self, conduit: Conduit) {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if conduit.held == 0 && free.len() < KEPT {
+            free.push(conduit.ends);
+        }
+    }
+}
+
+/// A pipe of the kernel, and how much is in it.
+#[derive(Debug)]
+pub struct Conduit {
+    ends: Ends,
+    size: usize,
+    held: usize,
+    _lent: Lent,
+}
+
+impl Conduit {
+    /// Bytes in it.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Bytes that may be put in. Nothing while there is something in it: how much more it takes
+    /// depends on how the bytes lie in pages, so that "no more now" could mean it or the socket.
+    pub(crate) fn room(&self) -> usize {
+        if self.held == 0 { self.size } else { 0 }
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn read_end(&self) -> Option<BorrowedFd<'_>> {
+        match &self.ends {
+            Ends::Kernel { read, .. } => Some(read.as_fd()),
+            #[cfg(any(test, fuzzing))]
+            Ends::Memory(_) => None,
+        }
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn write_end(&self) -> Option<BorrowedFd<'_>> {
+        match &self.ends {
+            Ends::Kernel { write, .. } => Some(write.as_fd()),
+            #[cfg(any(test, fuzzing))]
+            Ends::Memory(_) => None,
+        }
+    }
+
+    /// The bytes of one that is not the kernel's.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn memory(&mut self) -> &mut std::collections::VecDeque<u8> {
+        match &mut self.ends {
+            Ends::Memory(bytes) => bytes,
+            Ends::Kernel { .. } => panic!("scripted sockets have scripted pipes"),
+        }
+    }
+
+    /// `n` bytes have been put in.
+    pub(crate) fn filled(&mut self, n: usize) {
+        self.held = self.held.saturating_add(n);
+    }
+
+    /// `n` bytes have been taken out.
+    pub(crate) fn drained(&mut self, n: usize) {
+        self.held = self.held.saturating_sub(n);
+    }
+}
+
+/// The two ends of a pipe.
+#[derive(Debug)]
+enum Ends {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    Kernel { read: OwnedFd, write: OwnedFd },
+    #[cfg(any(test, fuzzing))]
+    Memory(std::collections::VecDeque<u8>),
+}
+
+impl Ends {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn of_kernel(size: usize) -> Option<Self> {
+        use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+        let (read, write) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).ok()?;
+        // Smaller than it should be, it is worth less than copying.
+        fcntl_setpipe_size(&write, size).ok().filter(|got| *got >= size)?;
+        Some(Self::Kernel { read, write })
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn of_kernel(_size: usize) -> Option<Self> {
+        None
+    }
+}
