@@ -117,6 +117,7 @@ fn limits(sizes: &Sizes, deadlines: &Deadlines, half_close: HalfClose) -> Limits
     limits.response_head.bytes = sizes.max_response_head.bytes();
     limits.response_head.fields = sizes.max_response_fields;
     limits.memory_total = sizes.memory_total.map(Size::bytes);
+    limits.bulk_total = sizes.bulk_total.bytes();
     limits.memory_wait = deadlines.memory_wait.0;
     limits.half_close = half_close;
     limits.head_timeout = deadlines.head_timeout.0;

@@ -5,6 +5,8 @@ use std::io;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+use sluicegate::limits::PIPE;
+
 use crate::config::Config;
 
 /// For the standard streams, the log, name servers, connection attempts that race, and whatever
@@ -23,10 +25,15 @@ const ENOUGH: u64 = 1 << 20;
 /// Idle origin connections per worker, if there are descriptors for them.
 const IDLE_ORIGINS: u64 = 512;
 
+/// A pipe's two ends. All pipes together get a sixteenth of the descriptors, unless they need less.
+const PER_PIPE: u64 = 2;
+
 /// How the descriptors are shared out.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Shares {
     pub(crate) max_connections: usize,
+    /// See `Limits::bulk_total`.
+    pub(crate) bulk_total: usize,
     /// Per worker.
     pub(crate) max_idle_origins: usize,
 }
@@ -38,7 +45,8 @@ pub(crate) struct Shares {
 pub(crate) fn shares(config: &Config) -> anyhow::Result<Shares> {
     let addresses = config.listen.iter().map(|listen| listen.addresses().len()).sum();
     let limit = raise_limit();
-    let shares = share(limit, config.workers, addresses, config.max_connections, config.max_idle_origins)?;
+    let bulk = config.limits.bulk();
+    let shares = share(limit, config.workers, addresses, bulk, config.max_connections, config.max_idle_origins)?;
     tracing::info!(limit, ?shares, "descriptors");
     Ok(shares)
 }
@@ -76,11 +84,15 @@ fn share(
     limit: u64,
     workers: usize,
     listeners: usize,
+    bulk: usize,
     connections: Option<usize>,
     idle_origins: Option<usize>,
 ) -> anyhow::Result<Shares> {
     let (workers, listeners) = (workers as u64, listeners as u64);
-    let fixed = RESERVE.saturating_add(workers.saturating_mul(PER_WORKER.saturating_add(listeners)));
+    let pipes = (limit.min(ENOUGH) / 16 / PER_PIPE).min(bulk.checked_div(PIPE).unwrap_or(0) as u64);
+    let fixed = RESERVE
+        .saturating_add(pipes.saturating_mul(PER_PIPE))
+        .saturating_add(workers.saturating_mul(PER_WORKER.saturating_add(listeners)));
     let left = limit.min(ENOUGH).saturating_sub(fixed);
     if left < PER_CONNECTION {
         let needed = fixed.saturating_add(PER_CONNECTION);
@@ -99,7 +111,8 @@ fn share(
         );
     }
     let max_connections = connections.or_else(|| usize::try_from(for_clients).ok()).unwrap_or(usize::MAX).max(1);
-    Ok(Shares { max_connections, max_idle_origins: usize::try_from(idle).unwrap_or(usize::MAX) })
+    let bulk_total = usize::try_from(pipes).unwrap_or(0).saturating_mul(PIPE);
+    Ok(Shares { max_connections, bulk_total, max_idle_origins: usize::try_from(idle).unwrap_or(usize::MAX) })
 }
 
 #[cfg(test)]
@@ -110,24 +123,25 @@ mod tests {
     fn all_of_it_fits_under_the_limit() {
         for (limit, workers) in [(100, 1), (256, 1), (1024, 2), (1024, 32), (65_536, 8), (1 << 20, 64), (u64::MAX, 64)]
         {
-            let Shares { max_connections, max_idle_origins } = share(limit, workers, 2, None, None).unwrap();
-            let used = 64 + workers * (16 + 2 + max_idle_origins) + 2 * max_connections;
+            let Shares { max_connections, bulk_total, max_idle_origins } =
+                share(limit, workers, 2, 16 << 20, None, None).unwrap();
+            let used = 64 + 2 * bulk_total / PIPE + workers * (16 + 2 + max_idle_origins) + 2 * max_connections;
             assert!(used as u64 <= limit.max(100), "{limit} {workers}: {used}");
             assert!(max_connections >= 1 && max_idle_origins <= 512);
         }
-        let usual = share(1024, 2, 1, None, None).unwrap();
-        assert_eq!(usual, Shares { max_connections: 348, max_idle_origins: 115 });
+        let usual = share(1024, 2, 1, 16 << 20, None, None).unwrap();
+        assert_eq!(usual, Shares { max_connections: 324, bulk_total: 8 << 20, max_idle_origins: 107 });
     }
 
     #[test]
     fn the_user_decides() {
-        let asked = share(1024, 2, 1, Some(5000), Some(7)).unwrap();
-        assert_eq!(asked, Shares { max_connections: 5000, max_idle_origins: 7 });
+        let asked = share(1024, 2, 1, 0, Some(5000), Some(7)).unwrap();
+        assert_eq!(asked, Shares { max_connections: 5000, bulk_total: 0, max_idle_origins: 7 });
     }
 
     #[test]
     fn too_few_are_an_error_that_says_how_many() {
-        let said = share(20, 2, 1, None, None).unwrap_err().to_string();
+        let said = share(20, 2, 1, 0, None, None).unwrap_err().to_string();
         assert!(said.contains("only 20 descriptors") && said.contains("100 are needed for 2 workers"), "{said}");
     }
 }

@@ -34,16 +34,23 @@ pub(crate) fn memory(config: &Config, max_connections: usize) -> String {
 }
 
 fn sum(config: &Config, bound: usize, max_connections: usize) -> String {
+    let bulk = config.limits.bulk();
     let from = if config.max_connections.is_some() { "" } else { ", from the limit of open descriptors" };
     let limit = format!("--max-connections {max_connections}{from}");
     match config.limits.memory_total {
         Some(total) => {
-            let at_once = total.checked_div(bound).unwrap_or(0).min(max_connections);
-            format!("{total:>12} for all (--memory-total): {at_once} connections work at once ({limit})\n")
+            let at_once = total.saturating_sub(bulk).checked_div(bound).unwrap_or(0).clamp(1, max_connections);
+            format!(
+                "{total:>12} for all (--memory-total): {at_once} connections work at once ({limit})\n\
+                 {bulk:>12} of them in pipes of the kernel (--bulk-total)\n"
+            )
         }
         None => {
-            let total = bound.saturating_mul(max_connections);
-            format!("{total:>12} for all: {max_connections} connections work at once ({limit})\n")
+            let total = bound.saturating_mul(max_connections).saturating_add(bulk);
+            format!(
+                "{total:>12} for all: {max_connections} connections work at once ({limit}),\n\
+                 {bulk:>12} of them in pipes of the kernel (--bulk-total)\n"
+            )
         }
     }
 }

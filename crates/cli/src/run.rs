@@ -97,6 +97,7 @@ fn proxy(config: &Config, shares: &Shares, log: Option<Arc<AccessLog>>) -> anyho
     let mut limits = config.limits.clone();
     limits.max_connections = shares.max_connections;
     limits.max_idle_origins = shares.max_idle_origins;
+    limits.bulk_total = shares.bulk_total;
     let house = House { rules: Arc::clone(&config.rules), log };
     Ok(Proxy::builder().limits(limits).via(config.via).policy(house).build()?)
 }

@@ -7,13 +7,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What a pipe takes at once, in bytes: a splice of 64 KiB moved three quarters as much per second
-/// of CPU, one of 1 MiB no more.
-pub(crate) const PIPE: usize = 256 * 1024;
+use crate::limits::PIPE;
 
 /// So many bytes must have moved without a long pause before a pipe is worth it: more than a client
 /// that reads nothing takes, and little of a body of 16 MiB.
 pub(crate) const WORTH: usize = 256 * 1024;
+
+/// A splice that moves less was not worth it: a copy knows by a short read that it was the last.
+const LEAST: usize = 16 * 1024;
 
 /// Pipes that one worker keeps open unused: they are two descriptors each.
 const KEPT: usize = 8;
@@ -49,27 +50,39 @@ impl Drop for Lent {
 pub(crate) struct Pipes {
     budget: Arc<Budget>,
     free: Mutex<Vec<Ends>>,
-    /// [`PIPE`] and [`WORTH`], smaller in tests.
+    /// `PIPE`, [`WORTH`] and [`LEAST`]; smaller in tests.
     size: usize,
     worth: usize,
+    least: usize,
     open: fn(usize) -> Option<Ends>,
 }
 
 impl Pipes {
     pub(crate) fn new(budget: Arc<Budget>) -> Self {
-        Self { budget, free: Mutex::default(), size: PIPE, worth: WORTH, open: Ends::of_kernel }
+        Self { budget, free: Mutex::default(), size: PIPE, worth: WORTH, least: LEAST, open: Ends::of_kernel }
     }
 
     /// One that is smaller, and in memory.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn scripted(size: usize, worth: usize) -> Self {
         let budget = Budget::new(if size == 0 { 0 } else { 2 * PIPE });
-        Self { size, worth, open: |_| Some(Ends::Memory(std::collections::VecDeque::new())), ..Self::new(budget) }
+        Self {
+            size,
+            worth,
+            least: 1,
+            open: |_| Some(Ends::Memory(std::collections::VecDeque::new())),
+            ..Self::new(budget)
+        }
     }
 
     /// How many bytes must have moved without a long pause before one is lent.
     pub(crate) fn worth(&self) -> usize {
         self.worth
+    }
+
+    /// How many bytes must be there, or still come, for one to be used.
+    pub(crate) fn least(&self) -> usize {
+        self.least
     }
 
     /// One, if the budget and the kernel have one to give: an unprivileged user gets about 250 of
@@ -105,10 +118,10 @@ impl Conduit {
         self.held
     }
 
-    /// Bytes that may be put in. Nothing while there is something in it: how much more it takes
-    /// depends on how the bytes lie in pages, so that "no more now" could mean it or the socket.
-    pub(crate) fn room(&self) -> usize {
-        if self.held == 0 { self.size } else { 0 }
+    /// Bytes that may be put in while it is empty. How much more it takes then depends on how the
+    /// bytes lie in pages, and "no more now" could mean it or the socket.
+    pub(crate) fn size(&self) -> usize {
+        self.size
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -33,8 +33,8 @@ pub mod limits;
 
 pub mod flow;
 
-mod bulk;
 mod buffer;
+mod bulk;
 mod pipe;
 pub mod transport;
 

@@ -163,6 +163,9 @@ pub(crate) const ADDED_TO_HEADS: usize = 512;
 /// No buffer may be larger: offsets and the kernel's own limits stay far away.
 pub const MAX_BUFFER: usize = 64 << 20;
 
+/// What one pipe of the kernel takes, in bytes.
+pub const PIPE: usize = 256 * 1024;
+
 /// What is asked of the kernel for one kind of socket.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Tuning {

@@ -18,9 +18,6 @@ use sluicegate_http1::{Body, Framing, Malformed, Step, Truncated, fields};
 use crate::buffer::{Buffer, Pool};
 use crate::bulk::Conduit;
 
-/// A splice that moves less than this was not worth it.
-const SPLICED: usize = 16 * 1024;
-
 /// How a body leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
@@ -168,7 +165,7 @@ impl<'p> Pipe<'p> {
         self.fast >= self.pool.pipes().worth()
             && self.encoding == Encoding::Identity
             && self.body.framing() != Framing::Chunked
-            && self.body.remaining().is_none_or(|left| left >= SPLICED as u64)
+            && self.body.remaining().is_none_or(|left| left >= self.pool.pipes().least() as u64)
             && self.buffer.held() == 0
             && !self.has_output()
     }
@@ -184,7 +181,7 @@ impl<'p> Pipe<'p> {
             return None;
         };
         let left = self.body.remaining().and_then(|left| usize::try_from(left).ok());
-        let most = conduit.room().min(left.unwrap_or(usize::MAX));
+        let most = conduit.size().min(left.unwrap_or(usize::MAX));
         Some((conduit, most))
     }
 
@@ -194,8 +191,7 @@ impl<'p> Pipe<'p> {
             conduit.filled(n);
         }
         self.body.advance(n as u64);
-        if n < SPLICED {
-            // Small pieces are cheaper to copy: a short read needs no second one to know that it was the last.
+        if n < self.pool.pipes().least() {
             self.fast = 0;
         }
     }
@@ -265,10 +261,7 @@ impl<'p> Pipe<'p> {
 
     /// Whether there is something to write.
     pub(crate) fn has_output(&self) -> bool {
-        self.staged_given < self.staging.len()
-            || self.committed > 0
-            || !self.suffix.is_empty()
-            || self.in_conduit() > 0
+        self.staged_given < self.staging.len() || self.committed > 0 || !self.suffix.is_empty() || self.in_conduit() > 0
     }
 
     /// What to write next, in order; empty slices are left out by the count.

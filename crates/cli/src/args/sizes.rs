@@ -37,6 +37,13 @@ pub(crate) struct Sizes {
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory_total: Option<Size>,
 
+    /// What may be in pipes of the kernel, all together; 0 for none
+    ///
+    /// Long bodies that move fast go through pipes of 256 KiB and are not copied (splice, Linux).
+    /// Part of --memory-total, and at most a quarter of it. Each takes two descriptors.
+    #[arg(long, value_name = "SIZE", default_value_t = Size::of(limits().bulk_total))]
+    pub(crate) bulk_total: Size,
+
     /// Say what a connection holds at most with these sizes, and what all hold, and end
     #[arg(long)]
     pub(crate) explain_memory: bool,

@@ -33,6 +33,9 @@ pub fn exchange(input: &[u8]) -> bool {
     if flags & 32 != 0 {
         setting.limits.half_close = HalfClose::Allow;
     }
+    if wire & 1 != 0 {
+        setting.pipes = (usize::from(buffer) + 1, usize::from(wire));
+    }
     let steps = (1 + usize::from(first % 32), 1 + usize::from(second % 32));
     let ends = (flags & 64 != 0, flags & 128 != 0);
     let (ended, to_client, to_origin) = run(&setting, from_client, from_origin, steps, ends);
