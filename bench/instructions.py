@@ -7,10 +7,14 @@ Times differ from machine to machine and from minute to minute; the number of in
 run twice under valgrind with different numbers of requests, and the difference divided by the difference: what starting
 and stopping costs falls out. Only user code is counted: what the kernel does, and how often it is called, is not.
 
+`where` in the baseline says in whose code the instructions of `small` are. A line of the standard library that was
+inlined counts for the function that it is in.
+
 Exit status 1 when a figure is more than 5 % above `instructions.json`. After a change that is worth its instructions,
 `--update` writes the new figures; commit them with it.
 """
 import argparse
+import collections
 import contextlib
 import json
 import os
@@ -42,19 +46,21 @@ def main():
         sys.exit("missing: valgrind (Debian: valgrind)")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     take_turns()
-    figures = {}
+    figures, where = {}, {}
     try:
         with Origin() as origin:
             for name, (exchange, least, most) in SCENARIOS.items():
                 if not args.only or name in args.only:
                     few, many = (fewest(args.proxy_binary, origin, exchange, n) for n in (least, most))
-                    figures[name] = round((many - few) / (most - least))
+                    figures[name] = round((many.total() - few.total()) / (most - least))
+                    if name == "small":
+                        where = {place: round((many[place] - few[place]) / (most - least)) for place in many}
     finally:
         machine.end_all()
     baseline = read_baseline()
     too_many = show(figures, baseline)
     if args.update:
-        write_baseline(baseline, figures)
+        write_baseline(baseline, figures, where)
         return 0
     for name in too_many:
         print(f"{name} costs more than {ALLOWED:.0%} more instructions than the baseline: find out why, "
@@ -88,11 +94,16 @@ def read_baseline():
     return {"rustc": None, "instructions_per_request": {}}
 
 
-def write_baseline(baseline, figures):
+def write_baseline(baseline, figures, where):
     baseline["rustc"] = rustc()
     baseline["instructions_per_request"] |= figures
+    if where:
+        # What is less than one in a hundred tells nobody anything.
+        least = figures["small"] / 100
+        shown = {place: count for place, count in sorted(where.items(), key=lambda item: -item[1]) if count >= least}
+        baseline["where"] = shown | {"the rest": figures["small"] - sum(shown.values())}
     with open(BASELINE, "w") as file:
-        json.dump(baseline, file, indent=2)
+        json.dump(baseline, file, indent=2, ensure_ascii=False)
         file.write("\n")
 
 
@@ -117,16 +128,16 @@ def rustc():
 
 def fewest(*what):
     """The fewer of two runs: where others on the machine interrupt the proxy, it waits in other places, and oftener."""
-    return min(instructions(*what) for _ in range(2))
+    return min((instructions(*what) for _ in range(2)), key=collections.Counter.total)
 
 
 def instructions(binary, origin, exchange, n):
-    """What the proxy executes from its start to its end, with n requests between them."""
+    """What the proxy executes from its start to its end, with n requests between them: instructions by place."""
     port = machine.free_port()
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+") as said, tempfile.NamedTemporaryFile("r") as counts:
         # Without the caches, cachegrind counts instructions and nothing else.
         proxy = machine.spawn(
-            [machine.find("valgrind"), "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null",
+            [machine.find("valgrind"), "--tool=cachegrind", "--cache-sim=no", f"--cachegrind-out-file={counts.name}",
              binary, "--listen", f"127.0.0.1:{port}", "--workers", "1"],
             os.sched_getaffinity(0), stdout=said, stderr=said)
         try:
@@ -137,11 +148,37 @@ def instructions(binary, origin, exchange, n):
         finally:
             machine.end(proxy)
         said.seek(0)
-        text = said.read()
-    count = re.search(r"I\s+refs:\s+([\d,]+)", text)
-    if proxy.returncode or not count:
-        sys.exit(f"valgrind or the proxy failed with code {proxy.returncode}: {text[-500:]}")
-    return int(count[1].replace(",", ""))
+        if proxy.returncode:
+            sys.exit(f"valgrind or the proxy failed with code {proxy.returncode}: {said.read()[-500:]}")
+        return by_place(counts)
+
+
+def by_place(counts):
+    """Adds up a file of cachegrind's: `fl=` a source file, `fn=` a function, then lines of a line number and a count."""
+    places, file, place = collections.Counter(), "", ""
+    for line in counts:
+        if line.startswith("fl="):
+            file = line[3:].strip()
+        elif line.startswith("fn="):
+            place = place_of(file, line[3:])
+        elif line[0].isdigit():
+            places[place] += int(line.split()[1])
+    return places
+
+
+def place_of(file, function):
+    if room := re.search(r"crates/(\w+)/src/(\w+)", file):
+        crate = "sluicegate" if room[1] == "sluicegate" else f"sluicegate-{room[1]}"
+        return f"{crate}: {room[2]}"
+    if crate := re.search(r"/([a-z][a-z0-9_-]*?)-\d+\.\d+[^/]*/src/", file):
+        return crate[1]
+    if re.search(r"malloc|calloc|realloc|free|alloc_perturb|tcache|unlink_chunk", function):
+        return "the allocator"
+    if re.search(r"mem(cpy|move|set|chr|cmp)|strlen|bcmp", function):
+        return "memcpy and such"
+    if crate := re.search(r"\b(sluicegate\w*|tokio|mio|httparse|memchr|slab|futures_util)::", function):
+        return f"{crate[1].replace('_', '-')}: library code inlined into it"
+    return "the C and the Rust library"
 
 
 def request(origin):

@@ -93,6 +93,16 @@ def cpu(pids):
     return total
 
 
+def ticks_in(pids):
+    """(user, system) of these processes, in the kernel's ticks: coarse, and sampled on many kernels."""
+    both = [0, 0]
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            fields = _stat(pid)
+            both = [both[0] + int(fields[11]) + int(fields[13]), both[1] + int(fields[12]) + int(fields[14])]
+    return both
+
+
 def memory(pids):
     """Resident bytes of these processes; what they share is counted once."""
     total = 0
@@ -118,11 +128,14 @@ class Watch:
     def __enter__(self):
         self._busy, self._began = all_busy(), time.monotonic()
         self._proxy, self._own = cpu(family(self.proxy)), self._others()
+        self._ticks = ticks_in(family(self.proxy))
         return self
 
     def __exit__(self, *_):
         self.cpu = cpu(family(self.proxy)) - self._proxy
         self.seconds = time.monotonic() - self._began
+        user, system = (now - then for now, then in zip(ticks_in(family(self.proxy)), self._ticks))
+        self.user_share = user / max(1, user + system)
         self.own = self._others() - self._own
         self.foreign = max(0.0, all_busy() - self._busy - self.cpu - self.own) / self.seconds
 

@@ -1,4 +1,5 @@
 """The proxies, each with one worker and set up to do what sluicegate does: stream, keep connections, log nothing."""
+import glob
 import os
 import subprocess
 
@@ -122,6 +123,7 @@ class Peer:
     name = program = package = ""
     tunnels = "connect"  # or "raw": connected to without CONNECT; or None
     keeps = True  # its clients' connections
+    root = True  # may be started by root; if not, it is nobody's
 
     def __init__(self, path=None):
         self.path = path or machine.find(self.program)
@@ -143,6 +145,9 @@ class Peer:
     def command(self, run):
         """The command line, with its files written to `run.dir`."""
         raise NotImplementedError
+
+    def clean_up(self, run):
+        """Removes what it leaves outside `run.dir`."""
 
     def port(self, run, scenario):
         return run.tunnel if self.tunnels == "raw" and scenario.tunnel else run.port
@@ -184,12 +189,21 @@ class Nginx(Peer):
 
 class Squid(Peer):
     name = program = package = "squid"
+    root = False
 
     def command(self, run):
         log = f"access_log stdio:{run.dir}/access.log" if run.log else "access_log none"
-        config = run.write("squid.conf", SQUID.format(dir=run.dir, port=run.port, log=log) + (
-            "cache_effective_user root\n" if os.geteuid() == 0 else ""))
-        return [self.path, "-N", "-f", config]
+        config = run.write("squid.conf", SQUID.format(dir=run.dir, port=run.port, log=log))
+        # A name of its own for its shared memory, so that neither another squid nor an aborted run is in its way.
+        return [self.path, "-N", "-d1", "-n", self.service(run), "-f", config]
+
+    @staticmethod
+    def service(run):
+        return f"sluicegatebench{run.port}"
+
+    def clean_up(self, run):
+        for left in glob.glob(f"/dev/shm/{self.service(run)}-*"):
+            os.remove(left)
 
 
 class Tinyproxy(Peer):
@@ -206,6 +220,7 @@ class Tinyproxy(Peer):
 class Trafficserver(Peer):
     name = package = "trafficserver"
     program = "traffic_server"
+    root = False
     version_flag = "-V"
 
     def command(self, run):
@@ -215,8 +230,11 @@ class Trafficserver(Peer):
         run.write("ats/runroot.yaml", "".join(f"{key}: {root}/{folder}\n" for key, folder in (
             ("sysconfdir", "etc"), ("cachedir", "cache"), ("logdir", "log"), ("runtimedir", "run"),
             ("localstatedir", "run"), ("datadir", "etc"))) + "prefix: /usr\nbindir: /usr/bin\nsbindir: /usr/bin\n")
-        run.write("ats/etc/records.config", TRAFFICSERVER.format(port=run.port, log=3 if run.log else 0)
-                  + (f"CONFIG proxy.config.admin.user_id STRING #{os.geteuid()}\n"))
+        run.write("ats/etc/ip_allow.yaml", "ip_allow:\n"
+                  "- {apply: in, ip_addrs: 127.0.0.0/8, action: allow, methods: ALL}\n"
+                  "- {apply: out, ip_addrs: 127.0.0.0/8, action: allow, methods: ALL}\n")
+        run.write("ats/etc/storage.config", f"{root}/cache 32M\n")
+        run.write("ats/etc/records.config", TRAFFICSERVER.format(port=run.port, log=3 if run.log else 0))
         return [self.path, f"--run-root={root}/runroot.yaml"]
 
 

@@ -5,7 +5,7 @@
 
 Everything runs on loopback, in rounds (A B C, A B C, …), so that what changes on the machine changes for all. The
 prime figure is the proxy's own CPU, user and system, per unit of work; a ratio compares it with HAProxy's in the same
-round. Installs nothing: a proxy that is missing is named and left out. Needs Python 3.11 and a Rust toolchain.
+round. Exit status 1 when a figure of sluicegate could not be had. Installs nothing: a proxy that is missing is named and left out. Needs Python 3.11 and a Rust toolchain.
 """
 import argparse
 import datetime
@@ -47,6 +47,8 @@ def main():
     # A stopped run ends its children too: SystemExit passes through every `finally`.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))
+    # Also where whoever started us ignores it, as a shell does for its background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = tempfile.mkdtemp(prefix="sluicegate-bench-")
     os.chmod(folder, 0o755)
     results = header(args, peers)
@@ -58,7 +60,8 @@ def main():
         machine.end_all()
         shutil.rmtree(folder, ignore_errors=True)
         save(args.json, results)
-    return 0
+    ours = (cell for scenario in results["scenarios"].values() for cell in scenario["cells"] if cell["proxy"] == "sluicegate")
+    return 1 if any("failed" in cell.get("why_not", "") for cell in ours) else 0
 
 
 def parse_args():
@@ -143,8 +146,6 @@ def measure(args, scenarios, peers, folder, results):
                 where = os.path.join(folder, f"{scenario.name}-{round_number}-{number}")
                 cell = one_cell(args, scenario, peer, (port, origin.pid), where)
                 cells.append({"proxy": peer.name, "round": round_number, **cell})
-                if round_number == 0 and "why_not" in cell:
-                    print(f"{scenario.name}: {peer.name} {cell['why_not']}", file=sys.stderr)
         print(table.of(scenario.name, results["scenarios"][scenario.name]), flush=True)
 
 

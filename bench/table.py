@@ -26,7 +26,7 @@ def _one(cells, base):
     }
     if ratios:
         one |= {"ratio": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
-    for name in ("per_second", "busy", "p50_us", "p99_us", "all"):
+    for name in ("per_second", "busy", "user_share", "p50_us", "p99_us", "all"):
         if name in measured[0]:
             one[name] = statistics.median(cell[name] for cell in measured)
     return one
