@@ -39,7 +39,7 @@ fn sum(config: &Config, bound: usize, max_connections: usize) -> String {
     let limit = format!("--max-connections {max_connections}{from}");
     match config.limits.memory_total {
         Some(total) => {
-            let at_once = total.saturating_sub(bulk).checked_div(bound).unwrap_or(0).clamp(1, max_connections);
+            let at_once = total.saturating_sub(bulk).checked_div(bound).unwrap_or(0).min(max_connections);
             format!(
                 "{total:>12} for all (--memory-total): {at_once} connections work at once ({limit})\n\
                  {bulk:>12} of them in pipes of the kernel (--bulk-total)\n"
@@ -48,7 +48,7 @@ fn sum(config: &Config, bound: usize, max_connections: usize) -> String {
         None => {
             let total = bound.saturating_mul(max_connections).saturating_add(bulk);
             format!(
-                "{total:>12} for all: {max_connections} connections work at once ({limit}),\n\
+                "{total:>12} for all: {max_connections} connections work at once ({limit})\n\
                  {bulk:>12} of them in pipes of the kernel (--bulk-total)\n"
             )
         }

@@ -188,7 +188,9 @@ impl Limits {
     /// What all pipes together may hold, in bytes.
     #[must_use]
     pub fn bulk(&self) -> usize {
-        self.bulk_total.min(self.memory_total.map_or(usize::MAX, |total| total / 4))
+        let spare = |total: usize| (total / 4).min(total.saturating_sub(self.bound().total()));
+        let most = self.bulk_total.min(self.memory_total.map_or(usize::MAX, spare));
+        most.saturating_sub(most % PIPE)
     }
 
     /// What one connection holds at most, but for what is in pipes ([`Limits::bulk`]).
@@ -260,6 +262,18 @@ mod tests {
     #[test]
     fn defaults_hold() {
         Limits::default().check().unwrap();
+    }
+
+    /// Some pipes and one connection at least are never more than the whole.
+    #[test]
+    fn pipes_are_part_of_the_whole() {
+        let bound = Limits::default().bound().total();
+        for total in [bound, bound + 1, 4 * PIPE, 1 << 20, 64 << 20, 1 << 30] {
+            let limits = Limits { memory_total: Some(total), ..Limits::default() };
+            limits.check().unwrap();
+            assert!(limits.bulk() % PIPE == 0 && limits.bulk() <= total / 4 && limits.bulk() + bound <= total);
+        }
+        assert_eq!(Limits::default().bulk(), 16 << 20);
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Shared {
         let bounds = |total: usize| total.checked_div(limits.bound().total()).unwrap_or(1);
         let bulk = limits.bulk();
         let memory = limits.memory_total.map(|total| total.saturating_sub(bulk));
-        let memory = memory.map(|total| Semaphore::new(bounds(total).clamp(1, Semaphore::MAX_PERMITS)));
+        let memory = memory.map(|total| Semaphore::new(bounds(total).min(Semaphore::MAX_PERMITS)));
         let (bulk, listeners, next_id) = (Budget::new(bulk), Mutex::default(), AtomicU64::new(1));
         Self { limits, policy, pseudonym: pseudonym(), via, permits, memory, bulk, listeners, next_id }
     }

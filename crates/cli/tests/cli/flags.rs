@@ -57,6 +57,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("--connect-timeout", "9000h", "it must be at most a year"),
     ("--response-timeout", "5 parsecs", TIME),
     ("--body-timeout", "never", TIME),
+    ("--bulk-total", "lots", SIZE),
     ("--tunnel-idle-timeout", "1.5h", TIME),
     ("--half-closed-timeout", "-5s", TIME),
     ("--linger-timeout", "off", TIME),
@@ -138,11 +139,12 @@ fn numbers(text: &str) -> Vec<usize> {
 
 #[test]
 fn memory_is_explained() {
-    let text = explained(&["--client-buffer", "1MiB", "--max-connections", "70"]);
-    let [total, parts @ .., all, idle, future] = &numbers(&text)[..] else { panic!("{text}") };
+    let text = explained(&["--client-buffer", "1MiB", "--max-connections", "70", "--bulk-total", "1MiB"]);
+    let [total, parts @ .., all, bulk, idle, future] = &numbers(&text)[..] else { panic!("{text}") };
     assert_eq!(parts[0], 1 << 20);
     assert_eq!(*total, parts.iter().sum::<usize>());
-    assert_eq!(*all, total * 70);
+    assert_eq!(*all, total * 70 + bulk);
+    assert_eq!(*bulk, 1 << 20);
     assert!(text.contains("for all: 70 connections work at once (--max-connections 70)\n"), "{text}");
     assert!(future < idle, "{text}");
     assert!((1000..4000).contains(idle) && text.contains(" about, for each idle connection"), "{text}");
@@ -158,7 +160,10 @@ fn memory_of_all_is_explained() {
     assert!(text.contains(&format!(" {total} for all (--memory-total): 5 connections work at once (")), "{text}");
     let text = explained(&["--memory-total", &total, "--max-connections", "3"]);
     assert!(text.contains(&format!(" {total} for all (--memory-total): 3 connections work at once (")), "{text}");
-    let text = explained(&[]);
+    let pipes = explained(&["--memory-total", "2MiB"]);
+    assert!(pipes.contains(&format!("{} connections work at once", (3 << 19) / bound)), "{pipes}");
+    assert!(pipes.contains(" 524288 of them in pipes of the kernel (--bulk-total)\n"), "{pipes}");
+    let text = explained(&["--bulk-total", "0"]);
     let line = text.lines().find(|line| line.contains("for all: ")).unwrap();
     let numbers: Vec<usize> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     assert_eq!(numbers[0], bound * numbers[1]);
