@@ -69,11 +69,25 @@ impl Body {
         }
     }
 
-    /// Counts `n` bytes of a body of known length that were moved without being seen. More than
-    /// `remaining` is taken for all of it; other framings cannot be advanced and stay as they are.
+    /// Bytes of data that follow without framing between them: the rest of a known length or of the
+    /// current chunk; without end, if only the close ends the body.
+    #[must_use]
+    pub fn data_left(&self) -> u64 {
+        match &self.state {
+            State::Length(left) => *left,
+            State::Chunked(decoder) => decoder.data_left(),
+            State::UntilClose => u64::MAX,
+            State::Closed => 0,
+        }
+    }
+
+    /// Counts `n` bytes of data that were moved without being seen. More than `data_left` is taken
+    /// for all of it.
     pub fn advance(&mut self, n: u64) {
-        if let State::Length(left) = &mut self.state {
-            *left = left.saturating_sub(n);
+        match &mut self.state {
+            State::Length(left) => *left = left.saturating_sub(n),
+            State::Chunked(decoder) => decoder.advance(n),
+            State::UntilClose | State::Closed => {}
         }
     }
 

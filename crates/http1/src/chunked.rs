@@ -128,6 +128,26 @@ impl Decoder {
         })
     }
 
+    /// Bytes of data that are still to come in the current chunk.
+    #[must_use]
+    pub fn data_left(&self) -> u64 {
+        match self.state {
+            State::Data(left) => left,
+            _ => 0,
+        }
+    }
+
+    /// Counts `n` bytes of the current chunk's data that were moved without being seen. More than
+    /// [`Decoder::data_left`] is taken for all of it.
+    pub fn advance(&mut self, n: u64) {
+        if let State::Data(left) = self.state {
+            self.state = match left.saturating_sub(n) {
+                0 => State::DataEnd,
+                left => State::Data(left),
+            };
+        }
+    }
+
     /// Whether the last chunk has come and the end of the trailer section has not.
     #[must_use]
     pub fn in_trailers(&self) -> bool {

@@ -18,6 +18,9 @@ use sluicegate_http1::{Body, Framing, Malformed, Step, Truncated, fields};
 use crate::buffer::{Buffer, Pool};
 use crate::bulk::Conduit;
 
+/// No larger chunk is announced before it has come.
+const LARGEST: u64 = 1 << 30;
+
 /// How a body leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
@@ -43,6 +46,9 @@ pub(crate) struct Pipe<'p> {
     staged_given: usize,
     /// Ready bytes that belong to what has been announced, and must follow `staging`.
     committed: usize,
+    /// Bytes that have been announced in a chunk's size and not been received: a large chunk goes on
+    /// as large as it came.
+    owed: u64,
     /// What must follow them.
     suffix: &'static [u8],
     /// The end of the body has been announced.
@@ -63,6 +69,7 @@ impl<'p> Pipe<'p> {
             staging: Vec::new(),
             staged_given: 0,
             committed: 0,
+            owed: 0,
             suffix: b"",
             ended: true,
             given: 0,
@@ -74,6 +81,7 @@ impl<'p> Pipe<'p> {
         self.body = Body::new(framing, limits);
         self.encoding = encoding;
         self.committed = 0;
+        self.owed = 0;
         self.suffix = b"";
         self.ended = encoding == Encoding::Identity || framing == Framing::Empty;
         self.given = 0;
@@ -94,6 +102,7 @@ impl<'p> Pipe<'p> {
         self.staging.clear();
         self.staged_given = 0;
         self.committed = 0;
+        self.owed = 0;
         self.suffix = b"";
         self.ended = self.encoding == Encoding::Identity || self.body.framing() == Framing::Empty;
     }
@@ -163,9 +172,7 @@ impl<'p> Pipe<'p> {
     /// before them, and they are many.
     pub(crate) fn is_bulk(&self) -> bool {
         self.fast >= self.pool.pipes().worth()
-            && self.encoding == Encoding::Identity
-            && self.body.framing() != Framing::Chunked
-            && self.body.remaining().is_none_or(|left| left >= self.pool.pipes().least() as u64)
+            && self.unseen() >= self.pool.pipes().least() as u64
             && self.buffer.held() == 0
             && !self.has_output()
     }
@@ -175,14 +182,22 @@ impl<'p> Pipe<'p> {
         if self.conduit.is_none() {
             self.conduit = self.pool.pipes().lend();
         }
+        let left = usize::try_from(self.unseen()).unwrap_or(usize::MAX);
         let Some(conduit) = &mut self.conduit else {
             // Not asked for again before as much has been copied.
             self.fast = 0;
             return None;
         };
-        let left = self.body.remaining().and_then(|left| usize::try_from(left).ok());
-        let most = conduit.size().min(left.unwrap_or(usize::MAX));
+        let most = conduit.size().min(left);
         Some((conduit, most))
+    }
+
+    /// Bytes that may pass without being looked at.
+    fn unseen(&self) -> u64 {
+        match self.encoding {
+            Encoding::Identity => self.body.data_left(),
+            Encoding::Chunked => self.owed,
+        }
     }
 
     /// `n` bytes of the body are in the conduit.
@@ -191,6 +206,7 @@ impl<'p> Pipe<'p> {
             conduit.filled(n);
         }
         self.body.advance(n as u64);
+        self.owed = self.owed.saturating_sub(n as u64);
         if n < self.pool.pipes().least() {
             self.fast = 0;
         }
@@ -270,7 +286,8 @@ impl<'p> Pipe<'p> {
         let payload = self.buffer.ready().get(..self.committed).unwrap_or_default();
         let mut slices = [IoSlice::new(b""); 3];
         let mut count = 0_usize;
-        for part in [staged, payload, self.suffix] {
+        let suffix = if self.owed == 0 { self.suffix } else { b"" };
+        for part in [staged, payload, suffix] {
             if let (false, Some(slot)) = (part.is_empty(), slices.get_mut(count)) {
                 *slot = IoSlice::new(part);
                 count = count.saturating_add(1);
@@ -294,6 +311,11 @@ impl<'p> Pipe<'p> {
         self.encode();
     }
 
+    /// Whether all of the body that has come is still here, to be sent once more.
+    pub(crate) fn is_unspent(&self) -> bool {
+        self.given == 0 && self.in_conduit() == 0
+    }
+
     /// Body bytes given to the sink since the message began.
     pub(crate) fn given(&self) -> u64 {
         self.given
@@ -301,17 +323,23 @@ impl<'p> Pipe<'p> {
 
     /// Announces what is ready: at most one chunk at a time, so that its size is true.
     fn encode(&mut self) {
+        let ready = self.buffer.ready().len();
         if self.committed > 0 || !self.suffix.is_empty() {
             if self.encoding == Encoding::Identity {
-                self.committed = self.buffer.ready().len();
+                self.committed = ready;
+            } else if self.owed > 0 {
+                let more = ready.saturating_sub(self.committed).min(usize::try_from(self.owed).unwrap_or(usize::MAX));
+                self.committed = self.committed.saturating_add(more);
+                self.owed = self.owed.saturating_sub(more as u64);
             }
             return;
         }
-        let ready = self.buffer.ready().len();
         if self.encoding == Encoding::Identity {
             self.committed = ready;
         } else if ready > 0 {
-            chunked::write_size(ready, self.stage());
+            self.owed = self.rest_of_chunk();
+            let owed = usize::try_from(self.owed).unwrap_or(0);
+            chunked::write_size(ready.saturating_add(owed), self.stage());
             self.committed = ready;
             self.suffix = b"\r\n";
             if self.body.is_complete() && self.body.trailers().next().is_none() {
@@ -323,6 +351,16 @@ impl<'p> Pipe<'p> {
             self.ended = true;
             self.stage_end();
         }
+    }
+
+    /// What is to come of the chunk that the last ready byte is in, if that is much: then it is
+    /// announced with them. If it does not come, the chunk is cut, and the message with it.
+    fn rest_of_chunk(&self) -> u64 {
+        let left = match self.body.framing() {
+            Framing::Chunked if self.buffer.raw().is_empty() => self.body.data_left(),
+            _ => 0,
+        };
+        if left >= self.pool.pipes().least() as u64 { left.min(LARGEST) } else { 0 }
     }
 
     /// The last chunk with those trailers that may travel (RFC 9110 §6.5.1).

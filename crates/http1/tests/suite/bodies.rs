@@ -38,11 +38,26 @@ fn a_length_can_be_moved_unseen() {
     assert_eq!(moved.remaining(), Some(3));
     moved.advance(10);
     assert!(moved.is_complete());
-    for framing in [Framing::Chunked, Framing::UntilClose] {
-        let mut other = body(framing);
-        other.advance(10);
-        assert!(!other.is_complete());
-    }
+    assert_eq!(moved.data_left(), 0);
+    let mut endless = body(Framing::UntilClose);
+    endless.advance(10);
+    assert_eq!((endless.data_left(), endless.is_complete()), (u64::MAX, false));
+    endless.end_of_input().unwrap();
+    assert_eq!(endless.data_left(), 0);
+}
+
+#[test]
+fn a_chunk_can_be_moved_unseen_but_not_what_is_between() {
+    let mut moved = body(Framing::Chunked);
+    moved.advance(10);
+    assert_eq!((moved.data_left(), moved.decode(b"a\r\nab")), (0, Ok(Step::Framing(3))));
+    assert_eq!((moved.data_left(), moved.decode(b"ab")), (10, Ok(Step::Data(2))));
+    moved.advance(5);
+    assert_eq!(moved.data_left(), 3);
+    moved.advance(9);
+    assert_eq!((moved.data_left(), moved.is_complete()), (0, false));
+    assert_eq!(moved.decode(b"\r\n0\r\n\r\nX"), Ok(Step::End(7)));
+    assert!(moved.is_complete());
 }
 
 #[test]

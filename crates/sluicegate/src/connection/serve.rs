@@ -146,7 +146,7 @@ async fn plain<C: Transport>(
         };
         story.reused = reused;
         let ended = exchange(cx, pipes, story, ask, &origin.tcp).await;
-        let unspent = pipes.request.given() == 0 && pipes.response_head.is_empty() && !story.told.heard;
+        let unspent = pipes.request.is_unspent() && pipes.response_head.is_empty() && !story.told.heard;
         match ended {
             Err(Stop::Origin(Fault::OriginClosed)) if reused && idempotent && unspent => {
                 pipes.request.unstage();

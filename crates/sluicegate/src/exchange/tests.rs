@@ -6,7 +6,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sluicegate_http1::Framing;
+use sluicegate_http1::chunked::{ChunkLimits, LAST, write_size};
+use sluicegate_http1::{Body, Framing, Step};
 
 use super::oracle;
 use super::stage::{Running, Setting, Stage, play, settle};
@@ -280,34 +281,91 @@ proptest! {
         moves in prop::collection::vec((0_usize..4, 1_usize..200), 1..40),
     ) {
         let setting = Setting { pipes, ..Setting::of(Framing::Length(up.len() as u64), buffers, wire) };
+        let (up, down) = (Sent::plain(up), Sent::plain(down));
+        let mut result = Ok(());
+        play(&setting, |running, stage| result = carry(running, stage, &up, &down, (buffers, pipes.0), &moves));
+        result?;
+    }
+
+    /// The same in chunks of any size, large ones of which are announced before they have come.
+    #[test]
+    fn chunked_bodies_arrive_through_pipes(
+        up in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..300), 0..4),
+        down in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..300), 0..4),
+        buffers in 8_usize..64,
+        wire in 1_usize..128,
+        pipes in prop::sample::select(vec![(0, 0), (1, 0), (50, 0), (300, 100)]),
+        moves in prop::collection::vec((0_usize..4, 1_usize..200), 1..40),
+    ) {
+        let setting = Setting { pipes, ..Setting::of(Framing::Chunked, buffers, wire) };
+        let (up, down) = (Sent::chunked(&up), Sent::chunked(&down));
         let mut result = Ok(());
         play(&setting, |running, stage| result = carry(running, stage, &up, &down, (buffers, pipes.0), &moves));
         result?;
     }
 }
 
+/// A body, as it is framed and as it is sent.
+struct Sent {
+    framing: Framing,
+    data: Vec<u8>,
+    bytes: Vec<u8>,
+}
+
+impl Sent {
+    fn plain(data: Vec<u8>) -> Self {
+        Self { framing: Framing::Length(data.len() as u64), bytes: data.clone(), data }
+    }
+
+    fn chunked(parts: &[Vec<u8>]) -> Self {
+        let mut bytes = Vec::new();
+        for part in parts {
+            write_size(part.len(), &mut bytes);
+            bytes.extend([part, &b"\r\n"[..]].concat());
+        }
+        bytes.extend_from_slice(LAST);
+        Self { framing: Framing::Chunked, data: parts.concat(), bytes }
+    }
+
+    fn head(&self) -> Vec<u8> {
+        match self.framing {
+            Framing::Chunked => b"HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(),
+            _ => [RESPONSE, self.data.len().to_string().as_bytes(), b"\r\n\r\n"].concat(),
+        }
+    }
+
+    /// The data of `bytes`, if they are a whole body that is framed like this one, and no more.
+    fn read(&self, mut bytes: &[u8]) -> Option<Vec<u8>> {
+        let (mut body, mut data) = (Body::new(self.framing, ChunkLimits::default()), Vec::new());
+        while !body.is_complete() && !bytes.is_empty() {
+            let step = body.decode(bytes).unwrap();
+            let (Step::Data(n) | Step::Framing(n) | Step::End(n)) = step;
+            data.extend_from_slice(if let Step::Data(n) = step { &bytes[..n] } else { b"" });
+            bytes = &bytes[n..];
+        }
+        (body.is_complete() && bytes.is_empty()).then_some(data)
+    }
+}
+
 fn carry(
     mut running: Running<'_>,
     stage: &mut Stage,
-    up: &[u8],
-    down: &[u8],
+    up: &Sent,
+    down: &Sent,
     (buffers, pipe): (usize, usize),
     moves: &[(usize, usize)],
 ) -> Result<(), TestCaseError> {
     let head = b"HEAD\r\n\r\n".len();
-    let response = [RESPONSE, down.len().to_string().as_bytes(), b"\r\n\r\n", down].concat();
+    let response = [down.head(), down.bytes.clone()].concat();
     let (mut to_client, mut to_origin, mut sent, mut said) = (Vec::new(), Vec::new(), 0, 0);
     // Chance first; then everything is moved in turn until it is through.
     let all = [(0, 500), (1, 500), (2, 500), (3, 500)];
     for (who, n) in moves.iter().chain(all.iter().cycle().take(40_000)) {
         match who {
-            0 => sent += stage.client.put(&up[sent..up.len().min(sent + n)]),
+            0 => sent += stage.client.put(&up.bytes[sent..up.bytes.len().min(sent + n)]),
             1 => {
-                said += if to_origin.len() < head + up.len() {
-                    0
-                } else {
-                    stage.origin.put(&response[said..response.len().min(said + n)])
-                }
+                let asked = to_origin.get(head..).and_then(|body| up.read(body));
+                said += asked.map_or(0, |_| stage.origin.put(&response[said..response.len().min(said + n)]));
             }
             2 => to_client.extend(stage.client.take(*n)),
             _ => to_origin.extend(stage.origin.take(*n)),
@@ -315,17 +373,21 @@ fn carry(
         let ended = settle(&mut running, stage);
         let taken = stage.client.taken_by_peer();
         let given = stage.origin.given_by_peer().saturating_sub(head as u64);
-        prop_assert!(taken <= given + buffers.max(pipe) as u64, "more of the request is held than fits");
-        // A pipe is not filled up while there is something in it.
-        if taken < given + (if pipe == 0 { buffers as u64 / 2 } else { 1 }) {
-            prop_assert_eq!(taken, sent as u64, "there was room, and it was not used");
+        // A chunk's framing is dropped on the way in and made anew on the way out.
+        if up.framing != Framing::Chunked {
+            prop_assert!(taken <= given + buffers.max(pipe) as u64, "more of the request is held than fits");
+            // A pipe is not filled up while there is something in it.
+            if taken < given + (if pipe == 0 { buffers as u64 / 2 } else { 1 }) {
+                prop_assert_eq!(taken, sent as u64, "there was room, and it was not used");
+            }
         }
         match ended {
             None => {}
             Some(Ok(Answered::Whole { client_persists: true, origin_persists: true })) => {
                 to_client.extend(stage.client.take(usize::MAX));
-                prop_assert!(to_client.ends_with(down) && to_client.len() == response.len());
-                prop_assert_eq!(&to_origin[head..], up);
+                let body = to_client.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+                prop_assert!(down.read(&to_client[body..]).is_some_and(|data| data == down.data));
+                prop_assert!(up.read(&to_origin[head..]).is_some_and(|data| data == up.data));
                 return Ok(());
             }
             Some(other) => return Err(TestCaseError::fail(format!("{other:?}"))),

@@ -155,6 +155,57 @@ fn trailers_wait_until_the_head_has_gone() {
     assert_eq!(show(&pipe.output().0[0]), "0\r\nX-T: 1\r\n\r\n");
 }
 
+/// A pipe that may splice after `worth` bytes, in the middle of a long body.
+fn spliced(pool: &Pool) -> Pipe<'_> {
+    let mut pipe = Pipe::new(pool);
+    pipe.begin(Framing::Length(1000), Encoding::Identity, ChunkLimits::default());
+    pipe.room()[..10].copy_from_slice(b"0123456789");
+    pipe.received(10);
+    pipe.decode().unwrap();
+    assert!(!pipe.is_bulk(), "what was received goes first");
+    pipe.wrote(10);
+    pipe
+}
+
+#[test]
+fn a_pipe_is_lent_to_the_fast_alone() {
+    let pool = Pool::new(64, 1, Arc::new(Pipes::scripted(100, 10)));
+    let mut pipe = spliced(&pool);
+    assert!(pipe.is_bulk());
+    pipe.slow_down();
+    assert!(!pipe.is_bulk());
+    // And it is lent again when as much has been copied.
+    let mut pipe = spliced(&pool);
+    let (conduit, most) = pipe.conduit().unwrap();
+    assert_eq!((conduit.held(), most), (0, 100));
+    pipe.spliced(100);
+    assert_eq!((pipe.held(), pipe.is_full(), pipe.is_bulk()), (100, true, false));
+    pipe.slow_down();
+    pipe.unloaded(100);
+    pipe.release();
+    assert_eq!((pipe.held(), pipe.is_full(), pipe.is_bulk()), (0, false, true), "100 bytes in one go are fast enough");
+}
+
+#[test]
+fn what_is_in_a_pipe_cannot_be_sent_twice() {
+    let pool = Pool::new(64, 1, Arc::new(Pipes::scripted(100, 0)));
+    let mut pipe = Pipe::new(&pool);
+    pipe.begin(Framing::Length(1000), Encoding::Identity, ChunkLimits::default());
+    assert!(pipe.is_unspent() && pipe.is_bulk() && pipe.conduit().is_some());
+    pipe.spliced(7);
+    assert!(!pipe.is_unspent());
+}
+
+#[test]
+fn a_large_chunk_is_announced_as_it_came() {
+    let pool = pool(64);
+    let mut pipe = Pipe::new(&pool);
+    pipe.begin(Framing::Chunked, Encoding::Chunked, ChunkLimits::default());
+    let body = chunked(&[vec![b'x'; 1000]], "", "");
+    let sent = through(&mut pipe, 64, &body, &[(64, 64)], false);
+    assert_eq!(sent, body);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
