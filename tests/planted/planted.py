@@ -38,7 +38,7 @@ BUGS = [
      "let more = ready.saturating_sub(self.committed).min(usize::try_from(self.owed).unwrap_or(usize::MAX));",
      "let more = ready.saturating_sub(self.committed);"),
     ("chunk-ends-before-it-has-come", "truth", "pipe.rs",
-     "let suffix = if self.owed == 0 { self.suffix } else { b\"\" };", "let suffix = self.suffix;"),
+     "let suffix = if self.late { b\"\" } else { self.suffix };", "let suffix = self.suffix;"),
     ("pipe-is-refilled", "bound", "pipe.rs",
      "            && self.buffer.held() == 0\n            && !self.has_output()", "            && self.buffer.held() == 0"),
     ("pipe-is-not-counted", "truth", "pipe.rs", "        self.body.advance(n as u64);\n", ""),

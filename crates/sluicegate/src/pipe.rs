@@ -18,6 +18,8 @@ use sluicegate_http1::{Body, Framing, Malformed, Step, Truncated, fields};
 use crate::buffer::{Buffer, Pool};
 use crate::bulk::Conduit;
 
+const CRLF: &[u8] = b"\r\n";
+
 /// No larger chunk is announced before it has come.
 const LARGEST: u64 = 1 << 30;
 
@@ -51,6 +53,9 @@ pub(crate) struct Pipe<'p> {
     owed: u64,
     /// What must follow them.
     suffix: &'static [u8],
+    /// It follows a chunk that was announced before it came, and waits for the next one's size, so
+    /// that it is no packet of its own.
+    late: bool,
     /// The end of the body has been announced.
     ended: bool,
     /// Body bytes given to the sink since [`Pipe::begin`], framing apart.
@@ -71,6 +76,7 @@ impl<'p> Pipe<'p> {
             committed: 0,
             owed: 0,
             suffix: b"",
+            late: false,
             ended: true,
             given: 0,
         }
@@ -82,6 +88,7 @@ impl<'p> Pipe<'p> {
         self.encoding = encoding;
         self.committed = 0;
         self.owed = 0;
+        self.late = false;
         self.suffix = b"";
         self.ended = encoding == Encoding::Identity || framing == Framing::Empty;
         self.given = 0;
@@ -103,6 +110,7 @@ impl<'p> Pipe<'p> {
         self.staged_given = 0;
         self.committed = 0;
         self.owed = 0;
+        self.late = false;
         self.suffix = b"";
         self.ended = self.encoding == Encoding::Identity || self.body.framing() == Framing::Empty;
     }
@@ -277,7 +285,10 @@ impl<'p> Pipe<'p> {
 
     /// Whether there is something to write.
     pub(crate) fn has_output(&self) -> bool {
-        self.staged_given < self.staging.len() || self.committed > 0 || !self.suffix.is_empty() || self.in_conduit() > 0
+        self.staged_given < self.staging.len()
+            || self.committed > 0
+            || self.in_conduit() > 0
+            || !self.late && !self.suffix.is_empty()
     }
 
     /// What to write next, in order; empty slices are left out by the count.
@@ -286,7 +297,7 @@ impl<'p> Pipe<'p> {
         let payload = self.buffer.ready().get(..self.committed).unwrap_or_default();
         let mut slices = [IoSlice::new(b""); 3];
         let mut count = 0_usize;
-        let suffix = if self.owed == 0 { self.suffix } else { b"" };
+        let suffix = if self.late { b"" } else { self.suffix };
         for part in [staged, payload, suffix] {
             if let (false, Some(slot)) = (part.is_empty(), slices.get_mut(count)) {
                 *slot = IoSlice::new(part);
@@ -324,33 +335,50 @@ impl<'p> Pipe<'p> {
     /// Announces what is ready: at most one chunk at a time, so that its size is true.
     fn encode(&mut self) {
         let ready = self.buffer.ready().len();
-        if self.committed > 0 || !self.suffix.is_empty() {
-            if self.encoding == Encoding::Identity {
-                self.committed = ready;
-            } else if self.owed > 0 {
-                let more = ready.saturating_sub(self.committed).min(usize::try_from(self.owed).unwrap_or(usize::MAX));
-                self.committed = self.committed.saturating_add(more);
-                self.owed = self.owed.saturating_sub(more as u64);
-            }
-            return;
-        }
         if self.encoding == Encoding::Identity {
             self.committed = ready;
-        } else if ready > 0 {
+            return;
+        }
+        if self.owed > 0 {
+            let more = ready.saturating_sub(self.committed).min(usize::try_from(self.owed).unwrap_or(usize::MAX));
+            self.committed = self.committed.saturating_add(more);
+            self.owed = self.owed.saturating_sub(more as u64);
+        }
+        let complete = self.body.is_complete();
+        if ready > 0 || complete {
+            self.insist();
+        }
+        if self.committed > 0 || self.owed > 0 || !self.suffix.is_empty() {
+            return;
+        }
+        if ready > 0 {
             self.owed = self.rest_of_chunk();
+            self.late = self.owed > 0;
             let owed = usize::try_from(self.owed).unwrap_or(0);
             chunked::write_size(ready.saturating_add(owed), self.stage());
             self.committed = ready;
-            self.suffix = b"\r\n";
-            if self.body.is_complete() && self.body.trailers().next().is_none() {
+            self.suffix = CRLF;
+            if complete && self.body.trailers().next().is_none() {
                 self.suffix = b"\r\n0\r\n\r\n";
                 self.ended = true;
             }
-        } else if self.body.is_complete() && !self.ended && !self.has_output() {
+        } else if complete && !self.ended && self.staging.len().saturating_sub(self.staged_given) <= CRLF.len() {
             // Trailers may be as large as half a head: so they wait until none is staged.
             self.ended = true;
             self.stage_end();
         }
+    }
+
+    /// The end of a chunk waits no longer for the next one, which has come, or does not come for now.
+    /// Whether there was one that waited.
+    pub(crate) fn insist(&mut self) -> bool {
+        if !self.late || self.owed > 0 || self.has_output() {
+            return false;
+        }
+        self.late = false;
+        let suffix = std::mem::take(&mut self.suffix);
+        self.stage().extend_from_slice(suffix);
+        true
     }
 
     /// What is to come of the chunk that the last ready byte is in, if that is much: then it is

@@ -74,6 +74,9 @@ pub(crate) async fn pump<F: Transport, T: Transport>(
                 false => poll_take(pipe, from, splices, lane, cx)?,
             };
             if gave.is_none() && took.is_none() {
+                if pipe.insist() {
+                    continue;
+                }
                 pipe.release();
                 lane.stands(pipe.held(), pipe.has_output(), !pipe.is_received() && pipe.is_full());
                 return Poll::Pending;
