@@ -1,4 +1,5 @@
-//! The policy of this proxy: its rules, and its access log.
+//! What this proxy decides and writes down, each as a policy of its own: who may use it, where they may go, and the
+//! access log.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,32 +9,56 @@ use sluicegate::{Client, Policy, Record};
 use crate::access_log::AccessLog;
 use crate::rules::Rules;
 
-/// Rules and log, as the library asks for them.
-pub(crate) struct House {
-    pub(crate) rules: Arc<Rules>,
-    pub(crate) log: Option<Arc<AccessLog>>,
+/// The log stands first: whatever the others decide, it is told.
+pub(crate) type House = (Option<Log>, Clients, Destinations);
+
+/// The proxy of one worker.
+pub(crate) type Proxy = sluicegate::Proxy<House>;
+
+/// All of it.
+pub(crate) fn house(rules: &Arc<Rules>, log: Option<Arc<AccessLog>>) -> House {
+    (log.map(Log), Clients(Arc::clone(rules)), Destinations(Arc::clone(rules)))
 }
 
-impl Policy for House {
+/// `--access-log`, or lines on the terminal.
+pub(crate) struct Log(Arc<AccessLog>);
+
+impl Policy for Log {
+    fn ended(&self, record: &Record<'_>) {
+        self.0.write(record);
+    }
+
+    fn refused(&self, record: &Record<'_>) {
+        self.0.write(record);
+    }
+}
+
+/// `--allow-client`.
+pub(crate) struct Clients(Arc<Rules>);
+
+impl Policy for Clients {
     fn accept(&self, client: &Client) -> bool {
-        let admitted = self.rules.admits(client.address.ip());
+        let admitted = self.0.admits(client.address.ip());
         if !admitted {
             tracing::info!(client = %client.address, "turned away: it is not in --allow-client");
         }
         admitted
     }
 
+    fn records(&self) -> bool {
+        false
+    }
+}
+
+/// `--allow-range`.
+pub(crate) struct Destinations(Arc<Rules>);
+
+impl Policy for Destinations {
     fn address(&self, client: &Client, address: SocketAddr) -> Result<(), String> {
-        self.rules.permits(client, address.ip())
+        self.0.permits(client, address.ip())
     }
 
     fn records(&self) -> bool {
-        self.log.is_some()
-    }
-
-    fn ended(&self, record: &Record<'_>) {
-        if let Some(log) = &self.log {
-            log.write(record);
-        }
+        false
     }
 }

@@ -9,14 +9,13 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use sluicegate::Proxy;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use crate::access_log::AccessLog;
 use crate::config::Config;
 use crate::descriptors::{self, Shares, advice};
-use crate::house::House;
+use crate::house::{Proxy, house};
 use crate::listen::Listeners;
 use stop::{Signals, Watched, supervise};
 use worker::Worker;
@@ -98,8 +97,8 @@ fn proxy(config: &Config, shares: &Shares, log: Option<Arc<AccessLog>>) -> anyho
     limits.max_connections = shares.max_connections;
     limits.max_idle_origins = shares.max_idle_origins;
     limits.bulk_total = shares.bulk_total;
-    let house = House { rules: Arc::clone(&config.rules), log };
-    Ok(Proxy::builder().limits(limits).via(config.via).policy(house).build()?)
+    let house = house(&config.rules, log);
+    Ok(sluicegate::Proxy::builder().limits(limits).via(config.via).policy(house).build()?)
 }
 
 fn runtime() -> anyhow::Result<Runtime> {

@@ -151,6 +151,13 @@ pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_tchar(byte))
 }
 
+/// Whether `bytes` is a field value: visible bytes, SP and HTAB, none of these two at its ends
+/// (RFC 9110 §5.5). It may be empty.
+#[must_use]
+pub fn is_value(bytes: &[u8]) -> bool {
+    trim(bytes).len() == bytes.len() && bytes.iter().all(|&byte| is_value_byte(byte))
+}
+
 /// Whether a field with this name may be passed on in a trailer section (RFC 9110 §6.5.1).
 ///
 /// Not so for what frames, routes, modifies or authenticates a message, controls its response or

@@ -115,16 +115,17 @@ macro_rules! common {
             }
 
             /// Appends the field lines to `out` in their order: `name: value`, CRLF. Of those that
-            /// are named in `differing`, and of those that [`Self::is_nominated`], `instead` writes
-            /// what takes their place, or nothing.
+            /// are named in `differing`, or by `also` if it is given, and of those that
+            /// [`Self::is_nominated`], `instead` writes what takes their place, or nothing.
             #[inline]
             pub fn write_fields(
                 &self,
                 out: &mut Vec<u8>,
                 differing: Names,
+                also: Option<impl Fn(&[u8]) -> bool>,
                 instead: impl FnMut(&Field<'_>, &mut Vec<u8>),
             ) {
-                self.raw.write_fields(out, differing, instead);
+                self.raw.write_fields(out, differing, also, instead);
             }
 
             /// The fields of this name, in their order. Costs one comparison if there is none.

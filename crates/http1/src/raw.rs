@@ -117,11 +117,13 @@ impl Raw {
         &self,
         out: &mut Vec<u8>,
         differing: Names,
+        also: Option<impl Fn(&[u8]) -> bool>,
         instead: impl FnMut(&Field<'_>, &mut Vec<u8>),
     ) {
-        if self.connection.nominates {
+        if self.connection.nominates || also.is_some() {
             let nominated = |name: &[u8]| self.nominations.contains(&self.bytes, name);
-            self.index.write(&self.bytes, out, differing, nominated, instead);
+            let differs = |name: &[u8]| nominated(name) || also.as_ref().is_some_and(|also| also(name));
+            self.index.write(&self.bytes, out, differing, differs, instead);
         } else {
             self.index.write(&self.bytes, out, differing, |_| false, instead);
         }

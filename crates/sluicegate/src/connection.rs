@@ -1,10 +1,14 @@
 //! One client, from accept to close: wait without a buffer, read a head, serve it, and again.
 //! Request N+1 is not looked at before response N has been written.
 
+mod own;
 mod reply;
 mod serve;
 mod story;
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
 use sluicegate_http1::{HeadLimits, Malformed, Received, RequestHead, ResponseHead};
 use tokio::sync::SemaphorePermit;
 
@@ -13,13 +17,14 @@ use crate::exchange::watch;
 use crate::flow::{Alarm, Entered, Flow, Phase};
 use crate::origin::Kept;
 use crate::pipe::Pipe;
+use crate::policy::{AllowAll, Policy};
 use crate::record::{Client, Fault};
 use crate::transport::{self, Tcp, Transport};
 use crate::worker::Worker;
 
 /// What every step of a connection needs, and none changes.
-pub(crate) struct Cx<'a, C> {
-    pub(crate) worker: &'a Worker,
+pub(crate) struct Cx<'a, C, P> {
+    pub(crate) worker: &'a Worker<P>,
     pub(crate) client: &'a C,
     pub(crate) who: &'a Client,
     pub(crate) flow: &'a Flow,
@@ -53,28 +58,49 @@ pub(crate) enum Next {
 }
 
 /// Serves one client until its connection ends. Cancel-safe: dropping it drops the sockets.
-pub(crate) async fn connection<C: Transport>(worker: &Worker, client: C, who: Client, flow: Entered) {
-    let cx = Cx { worker, client: &client, who: &who, flow: &flow };
+///
+/// What panics in here (a policy) takes nothing else with it: the client is reset, and the panic goes no further.
+pub(crate) async fn connection<C: Transport, P: Policy>(worker: &Worker<P>, client: C, who: Client, flow: Entered) {
+    let who = Present(who);
+    let cx = Cx { worker, client: &client, who: &who.0, flow: &flow };
+    // Nothing is looked at afterwards but what is atomic, or behind a lock that minds no panic.
+    if AssertUnwindSafe(wait_and_serve(&cx)).catch_unwind().await.is_err() {
+        worker.count_panic(&who.0);
+        worker.count_abort();
+        client.abort();
+    }
+}
+
+/// A client that is there until this is dropped.
+struct Present(Client);
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+async fn wait_and_serve<C: Transport, P: Policy>(cx: &Cx<'_, C, P>) {
     loop {
-        flow.allow(worker.limits().idle_timeout);
-        if bytes(&client, &flow).await.is_err() {
+        cx.flow.allow(cx.worker.limits().idle_timeout);
+        if bytes(cx.client, cx.flow).await.is_err() {
             // Idle: nothing is owed to the client, and it is told by a plain FIN.
             return;
         }
         // Boxed, so that a connection in waiting holds none of this.
-        match Box::pin(busy(&cx)).await {
+        match Box::pin(busy(cx)).await {
             Next::Idle | Next::Again => {}
             Next::Close | Next::Gone => return,
             Next::Abort => {
-                worker.count_abort();
-                return client.abort();
+                cx.worker.count_abort();
+                return cx.client.abort();
             }
         }
     }
 }
 
 /// Serves requests until the client is quiet, or its connection is to end.
-async fn busy<'w, C: Transport>(cx: &Cx<'w, C>) -> Next {
+async fn busy<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>) -> Next {
     let mut busy = Busy {
         request: Pipe::new(&cx.worker.client_buffers),
         response: Pipe::new(&cx.worker.origin_buffers),
@@ -91,7 +117,7 @@ async fn busy<'w, C: Transport>(cx: &Cx<'w, C>) -> Next {
 }
 
 /// Ends the connection well, or else aborts it.
-async fn close<C: Transport>(cx: &Cx<'_, C>, busy: &mut Busy<'_>) -> Next {
+async fn close<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) -> Next {
     let limits = cx.worker.limits();
     match close::linger(cx.client, &mut busy.request, limits, cx.flow).await {
         Lingered::Ended => return Next::Gone,
@@ -103,7 +129,7 @@ async fn close<C: Transport>(cx: &Cx<'_, C>, busy: &mut Busy<'_>) -> Next {
 }
 
 /// One request after the other. `Next::Close` when something has been said that is to arrive.
-async fn serve_all<'w, C: Transport>(cx: &Cx<'w, C>, busy: &mut Busy<'w>) -> Next {
+async fn serve_all<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Next {
     loop {
         busy.head.clear();
         let next = match read_head(cx, busy).await {
@@ -143,7 +169,7 @@ enum Asks {
     Stopped,
 }
 
-async fn read_head<'w, C: Transport>(cx: &Cx<'w, C>, busy: &mut Busy<'w>) -> Asks {
+async fn read_head<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Asks {
     let limits = cx.worker.limits();
     if busy.request.raw().is_empty()
         && let Err(instead) = first_bytes(cx, busy).await
@@ -175,7 +201,7 @@ async fn read_head<'w, C: Transport>(cx: &Cx<'w, C>, busy: &mut Busy<'w>) -> Ask
 }
 
 /// Waits, holding nothing, for the first bytes of a request; takes them once there is memory.
-async fn first_bytes<'w, C: Transport>(cx: &Cx<'w, C>, busy: &mut Busy<'w>) -> Result<(), Asks> {
+async fn first_bytes<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Result<(), Asks> {
     busy.memory = None;
     loop {
         cx.flow.enter(Phase::Idle);
@@ -188,7 +214,7 @@ async fn first_bytes<'w, C: Transport>(cx: &Cx<'w, C>, busy: &mut Busy<'w>) -> R
         }
         let lane = cx.flow.upward();
         bytes(cx.client, cx.flow).await.map_err(|alarm| alarm.map_or(Asks::Gone, quiet::<C>))?;
-        admit(cx, busy).await?;
+        reserve(cx, busy).await?;
         let read = if C::KNOWS_READABLE {
             transport::try_fill(&mut busy.request, cx.client, lane).await
         } else {
@@ -231,7 +257,7 @@ fn quiet<C: Transport>(alarm: Alarm) -> Asks {
 
 /// Reserves the connection's whole bound at once, for as long as it holds anything; it never
 /// waits for more while it holds some, so no two can wait for each other.
-async fn admit<'w, C: Transport>(cx: &Cx<'w, C>, busy: &mut Busy<'w>) -> Result<(), Asks> {
+async fn reserve<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Result<(), Asks> {
     let Some(memory) = &cx.worker.shared.memory else { return Ok(()) };
     if let Ok(permit) = memory.try_acquire() {
         busy.memory = Some(permit);
@@ -268,13 +294,13 @@ fn receive(head: &mut RequestHead, request: &mut Pipe<'_>, limits: &HeadLimits) 
 
 /// Bytes of a connection's own state: in waiting, and what is boxed beside it while it works.
 pub(crate) fn sizes() -> (usize, usize) {
-    fn waiting<F: Future>(_: impl FnOnce(&'static Worker, Tcp, Client, Entered) -> F) -> usize {
+    fn waiting<F: Future>(_: impl FnOnce(&'static Worker<AllowAll>, Tcp, Client, Entered) -> F) -> usize {
         size_of::<F>()
     }
-    fn working<F: Future>(_: impl FnOnce(&'static Cx<'static, Tcp>) -> F) -> usize {
+    fn working<F: Future>(_: impl FnOnce(&'static Cx<'static, Tcp, AllowAll>) -> F) -> usize {
         size_of::<F>()
     }
-    (waiting(connection::<Tcp>), working(busy::<Tcp>))
+    (waiting(connection::<Tcp, AllowAll>), working(busy::<Tcp, AllowAll>))
 }
 
 #[cfg(test)]

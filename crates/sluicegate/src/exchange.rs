@@ -10,13 +10,15 @@ use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use sluicegate_http1::chunked::ChunkLimits;
-use sluicegate_http1::{Framing, Malformed, Name, Received, ResponseHead, Version, framing};
+use sluicegate_http1::{Framing, HeadLimits, Malformed, Name, Received, ResponseHead, Version, framing};
 
+use crate::edits::{Edits, Room};
 use crate::flow::{Alarm, BodySource, Flow, Phase};
 use crate::forward::{self, ResponseRoute};
 use crate::limits::{HalfClose, Limits};
 use crate::pipe::{Encoding, Pipe};
-use crate::record::Fault;
+use crate::policy::{OriginResponse, Policy};
+use crate::record::{Client, Extensions, Fault};
 use crate::transport::{self, End, Hangup, Transport, Watch};
 
 /// More interim responses than this are an attack (DESIGN: none of them extends a deadline).
@@ -76,7 +78,7 @@ pub(crate) struct Told {
 }
 
 /// Everything an exchange works with.
-pub(crate) struct Exchange<'e, 'p, C, O> {
+pub(crate) struct Exchange<'e, 'p, C, O, P> {
     pub(crate) client: &'e C,
     pub(crate) origin: &'e O,
     pub(crate) request: &'e mut Pipe<'p>,
@@ -87,6 +89,16 @@ pub(crate) struct Exchange<'e, 'p, C, O> {
     pub(crate) flow: &'e Flow,
     pub(crate) via: Option<&'e str>,
     pub(crate) told: &'e mut Told,
+    /// Sees the response's head before the client does.
+    pub(crate) responder: Responder<'e, P>,
+}
+
+/// A policy, and what it is told with a response.
+#[derive(Debug)]
+pub(crate) struct Responder<'e, P> {
+    pub(crate) policy: &'e P,
+    pub(crate) who: &'e Client,
+    pub(crate) extensions: &'e Extensions,
 }
 
 /// What one arm has to know of the other.
@@ -98,17 +110,28 @@ struct Progress {
     heard: AtomicBool,
 }
 
-impl<C: Transport, O: Transport> Exchange<'_, '_, C, O> {
+impl<C: Transport, O: Transport, P: Policy> Exchange<'_, '_, C, O, P> {
     /// Runs it. The request's head is staged in its pipe; nothing of the response has been read.
     ///
     /// Cancel-safe as a whole: what it leaves behind is only on the sockets and in the pipes.
     pub(crate) async fn run(self) -> Result<Answered, Stop> {
-        let Exchange { client, origin, request, response, head, asked, limits, flow, via, told } = self;
+        let Exchange { client, origin, request, response, head, asked, limits, flow, via, told, responder } = self;
         let progress = &Progress::default();
         flow.allow(limits.body_timeout);
         flow.enter(Phase::Waiting);
-        let answer =
-            Answer { client, origin, response: &mut *response, head, asked, limits, flow, via, told, progress };
+        let answer = Answer {
+            client,
+            origin,
+            response: &mut *response,
+            head,
+            asked,
+            limits,
+            flow,
+            via,
+            told,
+            responder,
+            progress,
+        };
         let upload = upload(client, origin, &mut *request, limits, flow, progress);
         let alarm = tokio::select! { biased;
             answered = answer.run() => return answered,
@@ -201,7 +224,7 @@ async fn eager_read<C: Transport>(client: &C, request: &mut Pipe<'_>, limits: &L
 }
 
 /// The answer arm.
-struct Answer<'a, 'p, C, O> {
+struct Answer<'a, 'p, C, O, P> {
     client: &'a C,
     origin: &'a O,
     response: &'a mut Pipe<'p>,
@@ -211,10 +234,11 @@ struct Answer<'a, 'p, C, O> {
     flow: &'a Flow,
     via: Option<&'a str>,
     told: &'a mut Told,
+    responder: Responder<'a, P>,
     progress: &'a Progress,
 }
 
-impl<C: Transport, O: Transport> Answer<'_, '_, C, O> {
+impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
     async fn run(mut self) -> Result<Answered, Stop> {
         for _ in 0..=MAX_INTERIM {
             self.read_head().await.map_err(Stop::Origin)?;
@@ -252,7 +276,7 @@ impl<C: Transport, O: Transport> Answer<'_, '_, C, O> {
         if self.asked.version == Version::Http10 {
             return Ok(());
         }
-        self.stage(Framing::Empty, Encoding::Identity, None, false);
+        self.stage(Framing::Empty, Encoding::Identity, None, false, None);
         self.flush().await
     }
 
@@ -263,7 +287,7 @@ impl<C: Transport, O: Transport> Answer<'_, '_, C, O> {
             return Err(Stop::Origin(Fault::Upgrade));
         }
         self.told.status = 101;
-        self.stage(Framing::Empty, Encoding::Identity, None, false);
+        self.stage(Framing::Empty, Encoding::Identity, None, false, None);
         self.flush().await?;
         Ok(Answered::Switched)
     }
@@ -287,7 +311,8 @@ impl<C: Transport, O: Transport> Answer<'_, '_, C, O> {
         let sent = self.progress.sent.load(Relaxed);
         let client_persists = self.asked.persists && sent && !ends_by_close && !self.flow.is_draining();
         self.told.status = self.head.status();
-        self.stage(framing, encoding, length, !client_persists);
+        let edits = self.edited();
+        self.stage(framing, encoding, length, !client_persists, edits.some());
         let limits = ChunkLimits {
             // They are held twice, decoded and staged: together no more than a head.
             trailer_bytes: self.limits.response_head.bytes / 2,
@@ -311,8 +336,19 @@ impl<C: Transport, O: Transport> Answer<'_, '_, C, O> {
         }
     }
 
-    fn stage(&mut self, framing: Framing, encoding: Encoding, length: Option<u64>, close: bool) {
-        let route = ResponseRoute { framing, encoding, length, close, via: self.via, now: std::time::SystemTime::now };
+    /// What the policy changes in the head.
+    fn edited(&self) -> Edits {
+        let Responder { policy, who, extensions } = self.responder;
+        let HeadLimits { bytes, fields } = self.limits.response_head;
+        let room = Room { bytes, fields, taken: (self.head.bytes().len(), self.head.field_count()) };
+        let mut edits = Edits::new();
+        policy.respond(&mut OriginResponse { head: self.head, edits: &mut edits, room, extensions }, who);
+        edits
+    }
+
+    fn stage(&mut self, framing: Framing, encoding: Encoding, length: Option<u64>, close: bool, edits: Option<&Edits>) {
+        let (via, now) = (self.via, std::time::SystemTime::now);
+        let route = ResponseRoute { framing, encoding, length, close, via, now, edits };
         let stage = self.response.stage();
         let before = stage.len();
         forward::write_response(self.head, &route, stage);

@@ -3,6 +3,7 @@
 
 use sluicegate_http1::{Framing, Name, Names, RequestHead, ResponseHead, Target, Version};
 
+use crate::edits::Edits;
 use crate::limits::ADDED_TO_HEADS;
 use crate::pipe::Encoding;
 
@@ -68,6 +69,8 @@ pub(crate) struct RequestRoute<'a> {
     pub(crate) max_forwards: MaxForwards,
     /// Our pseudonym in Via, or none.
     pub(crate) via: Option<&'a str>,
+    /// What a policy changed, or none.
+    pub(crate) edits: Option<&'a Edits>,
 }
 
 /// Writes the head that the origin gets.
@@ -75,7 +78,7 @@ pub(crate) fn write_request(head: &RequestHead, route: &RequestRoute<'_>, out: &
     let Target::Absolute { authority, .. } = route.target else {
         return; // only absolute-form is forwarded as a request
     };
-    out.reserve_exact(staged_size(head.bytes().len(), head.field_count()));
+    out.reserve_exact(staged_size(head.bytes().len(), head.field_count(), route.edits));
     push(out, &[head.method(), b" "]);
     route.target.write_origin_form(head.method(), out);
     push(out, &[b" HTTP/1.1\r\n"]);
@@ -87,7 +90,8 @@ pub(crate) fn write_request(head: &RequestHead, route: &RequestRoute<'_>, out: &
     let mut length_written = false;
     // An HTTP/1.0 client cannot be told to continue (RFC 9110 §10.1.1).
     let differing = if head.version() == Version::Http10 { REQUEST.and(Name::Expect) } else { REQUEST };
-    head.write_fields(out, differing, |field, out| match (field.id, route.framing, route.max_forwards) {
+    let replaced = route.edits.map(|edits| |name: &[u8]| edits.replaces(name));
+    head.write_fields(out, differing, replaced, |field, out| match (field.id, route.framing, route.max_forwards) {
         (Name::Host, ..) => host(out),
         (Name::ContentLength, Framing::Length(n), _) if !length_written => {
             length_written = true;
@@ -97,8 +101,12 @@ pub(crate) fn write_request(head: &RequestHead, route: &RequestRoute<'_>, out: &
             push(out, &[field.name, b": ", Decimal::new(n).as_bytes(), b"\r\n"]);
         }
         (Name::MaxForwards, ..) => push(out, &[field.name, b": ", field.value, b"\r\n"]),
+        // Hop-by-hop, or replaced: a policy can change none of those above.
         _ => {}
     });
+    if let Some(edits) = route.edits {
+        write_added(edits, out);
+    }
     if route.framing == Framing::Chunked {
         push(out, &[b"Transfer-Encoding: chunked\r\n"]);
     }
@@ -133,30 +141,38 @@ pub(crate) struct ResponseRoute<'a> {
     pub(crate) via: Option<&'a str>,
     /// Used where the origin gave none (RFC 9110 §6.6.1).
     pub(crate) now: fn() -> std::time::SystemTime,
+    /// What a policy changed, or none.
+    pub(crate) edits: Option<&'a Edits>,
 }
 
 /// Writes the head that the client gets; for an interim response too.
 pub(crate) fn write_response(head: &ResponseHead, route: &ResponseRoute<'_>, out: &mut Vec<u8>) {
-    out.reserve_exact(staged_size(head.bytes().len(), head.field_count()));
+    out.reserve_exact(staged_size(head.bytes().len(), head.field_count(), route.edits));
     let status = head.status();
     let (interim, switching) = (status < 200, status == 101);
     push(out, &[b"HTTP/1.1 ", Decimal::new(u64::from(status)).as_bytes(), b" ", head.reason(), b"\r\n"]);
     let mut length_written = false;
-    head.write_fields(out, RESPONSE, |field, out| match (field.id, route.length) {
+    let replaced = route.edits.map(|edits| |name: &[u8]| edits.replaces(name));
+    head.write_fields(out, RESPONSE, replaced, |field, out| match (field.id, route.length) {
         (Name::ContentLength, Some(n)) if !length_written => {
             length_written = true;
             push(out, &[field.name, b": ", Decimal::new(n).as_bytes(), b"\r\n"]);
         }
         _ => {}
     });
+    // Beyond nomination, so one that was received was written, unless a policy has replaced it.
+    let mut dated = head.has(Name::Date);
+    if let Some(edits) = route.edits {
+        dated = dated && !edits.replaces(b"Date") || edits.added().any(|field| field.id == Name::Date);
+        write_added(edits, out);
+    }
     if switching {
         push(out, &[b"Connection: upgrade\r\nUpgrade: ", UPGRADE, b"\r\n"]);
     }
     if route.encoding == Encoding::Chunked && route.framing != Framing::Empty {
         push(out, &[b"Transfer-Encoding: chunked\r\n"]);
     }
-    // Beyond nomination, so one that was received was written.
-    if !interim && !head.has(Name::Date) {
+    if !interim && !dated {
         write_date((route.now)(), out);
     }
     write_via(head.version(), route.via, out);
@@ -164,6 +180,13 @@ pub(crate) fn write_response(head: &ResponseHead, route: &ResponseRoute<'_>, out
         push(out, &[b"Connection: close\r\n"]);
     }
     push(out, &[b"\r\n"]);
+}
+
+/// Writes the fields that a policy added.
+fn write_added(edits: &Edits, out: &mut Vec<u8>) {
+    for field in edits.added() {
+        push(out, &[field.name, b": ", field.value, b"\r\n"]);
+    }
 }
 
 /// Writes a `Date` field (RFC 9110 §6.6.1).
@@ -203,8 +226,8 @@ fn write_via(received: Version, pseudonym: Option<&str>, out: &mut Vec<u8>) {
 }
 
 /// What a head may measure when it leaves: each field may gain a space behind its colon.
-fn staged_size(bytes: usize, fields: usize) -> usize {
-    bytes.saturating_add(fields).saturating_add(ADDED_TO_HEADS)
+fn staged_size(bytes: usize, fields: usize, edits: Option<&Edits>) -> usize {
+    bytes.saturating_add(fields).saturating_add(ADDED_TO_HEADS).saturating_add(edits.map_or(0, Edits::len))
 }
 
 fn push(out: &mut Vec<u8>, parts: &[&[u8]]) {

@@ -40,9 +40,15 @@ pub mod transport;
 
 pub mod record;
 
+mod edits;
+
 mod forward;
 
 mod answer;
+
+pub mod body;
+
+mod response;
 
 pub mod policy;
 
@@ -66,9 +72,12 @@ pub mod fuzzing {
     pub use crate::exchange::oracle::exchange;
 }
 
+pub use body::{Body, ClientGone, Sender};
+pub use edits::EditError;
 pub use flow::ConnectionState;
 pub use limits::{Bound, HalfClose, LimitError, Limits};
-pub use policy::Policy;
+pub use policy::{AllowAll, Origin, OriginError, OriginResponse, Policy, Request, Route, Verdict};
 pub use proxy::{Builder, Proxy};
-pub use record::{Client, Ended, Fault, Record};
+pub use record::{Client, Ended, Extensions, Fault, Record};
+pub use response::{Response, Wrong};
 pub use worker::is_local;

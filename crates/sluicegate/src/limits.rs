@@ -53,6 +53,8 @@ pub struct Limits {
     pub idle_timeout: Option<Duration>,
     /// An origin connection without a request. Default 30 s.
     pub origin_idle_timeout: Duration,
+    /// A policy that decides about a request (`Policy::admit`). Default 5 min.
+    pub policy_timeout: Option<Duration>,
     /// Looking up and dialling, all addresses together. Default 10 s.
     pub connect_timeout: Option<Duration>,
     /// From the end of the request to the end of the response's head; interim responses do not
@@ -133,6 +135,7 @@ impl Default for Limits {
             head_timeout: s(30),
             idle_timeout: s(60),
             origin_idle_timeout: Duration::from_secs(30),
+            policy_timeout: s(300),
             connect_timeout: s(10),
             response_timeout: s(300),
             body_timeout: s(300),
@@ -238,6 +241,7 @@ impl Limits {
         let deadlines = [
             ("head-timeout", self.head_timeout),
             ("idle-timeout", self.idle_timeout),
+            ("policy-timeout", self.policy_timeout),
             ("connect-timeout", self.connect_timeout),
             ("response-timeout", self.response_timeout),
             ("body-timeout", self.body_timeout),

@@ -1,20 +1,91 @@
 //! The trait that decides, and is told how it went.
+//!
+//! ```text
+//! accept ── once per connection
+//!   admit ── per request: forward it (where to?), answer it, or abort
+//!     address ── each resolved address, before it is dialled
+//!     respond ── the head of the origin's response, before the client gets it
+//!   ended ── once per admit, however it ended
+//! ```
+
+mod compose;
+mod heads;
+mod route;
 
 use std::net::SocketAddr;
 
+pub(crate) use heads::host_field;
+pub use heads::{OriginResponse, Request};
+pub use route::{Origin, OriginError, Route, Verdict};
+
 use crate::record::{Client, Record};
 
-/// Rules and observers of a proxy. Every method has a default that allows all and does nothing.
+/// Decides about clients, requests and destinations, and is told how each exchange went. Every method
+/// has a default that allows all and changes nothing.
+///
+/// ```
+/// use sluicegate::{Client, Policy, Request, Response, Route, Verdict};
+///
+/// /// Nobody may go to a host of this list.
+/// struct Deny(Vec<String>);
+///
+/// impl Policy for Deny {
+///     async fn admit(&self, request: &mut Request<'_>, _client: &Client) -> Verdict {
+///         match request.host() {
+///             Some(host) if self.0.iter().any(|denied| host.eq_ignore_ascii_case(denied)) => {
+///                 Verdict::Answer(Response::new(403, "This host is on the proxy's list.\n"))
+///             }
+///             _ => Verdict::Forward(Route::target()),
+///         }
+///     }
+/// }
+///
+/// let proxy = sluicegate::Proxy::builder().policy(Deny(vec!["example.com".to_owned()])).build()?;
+/// # Ok::<(), sluicegate::LimitError>(())
+/// ```
+///
+/// **Composing.** A tuple of two to four policies is a policy: all must accept, all addresses must be
+/// allowed by all; they are asked to admit from left to right, the first verdict that does not forward is
+/// taken, and those behind it are not asked; of several routes the first that is not [`Route::target`] is.
+/// They see a response from right to left, so that the first has the last word. A function or closure
+/// `Fn(&mut Request<'_>, &Client) -> Verdict` is a policy; so are an `Arc` of one, and an `Option`, which
+/// allows all when it is `None`.
+///
+/// **When one panics,** its connection is reset, which is logged and counted (`Proxy::panicked`), and
+/// nothing else happens: every other connection goes on.
+///
+/// **Where it runs.** On the task of the client's connection: no method may block, and only `admit`
+/// may wait.
 pub trait Policy: Send + Sync + 'static {
-    /// Whether `client` may use this proxy; asked once, when it is accepted.
+    /// Of how many policies this one is made. Only a policy that passes `admit` and `ended` on to a tuple or an
+    /// `Arc` inside it has to say so, with that one's number.
+    const PARTS: usize = 1;
+
+    /// Whether `client` may use this proxy; asked once, when it is accepted. If not, it gets a 403 that says so,
+    /// and is closed.
     fn accept(&self, _client: &Client) -> bool {
         true
     }
 
+    /// What is to happen to a request, whose head is complete and sound; its body is not waited for. Requests in
+    /// origin-form (`GET /path`) are asked about too: they are for the proxy itself, and unless a verdict
+    /// answers or routes them, they get a 400 that explains what a proxy is.
+    ///
+    /// It may wait, for [`Limits::policy_timeout`](crate::Limits::policy_timeout) at most; then the client gets a 503.
+    /// Meanwhile the client is watched, and read up to `client_buffer`: when it goes, the future is dropped, within
+    /// milliseconds. So whatever it awaits must be cancel-safe or not mind. The next request of this
+    /// client is not asked about before the response to this one has been written.
+    fn admit(&self, _request: &mut Request<'_>, _client: &Client) -> impl Future<Output = Verdict> + Send {
+        std::future::ready(Verdict::Forward(Route::target()))
+    }
+
+    /// The final response of an origin, when its head has come and before it is written to the client. Not asked
+    /// for answers of the proxy's own, for interim responses, nor for tunnels.
+    fn respond(&self, _response: &mut OriginResponse<'_>, _client: &Client) {}
+
     /// Whether `client` may reach `address`: asked for each resolved address before it is
     /// dialled, and of each kept connection before it is lent, so that no name, no redirect and
-    /// nobody else's connection leads around it. It runs on the connection's own task, under a
-    /// lock of the worker: it must be quick and must not wait.
+    /// nobody else's connection leads around it. It runs under a lock of the worker: it must be quick.
     ///
     /// # Errors
     /// The sentence that the user is shown, with 403.
@@ -22,18 +93,26 @@ pub trait Policy: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Whether [`Policy::ended`] wants to be called; if not, no clock is read for it.
+    /// Whether [`Policy::ended`] and [`Policy::refused`] are to be called; if not, no clock is read for them.
     fn records(&self) -> bool {
-        false
+        true
     }
 
-    /// Called once for each exchange and tunnel, when it is over, also when it was aborted. It
-    /// runs on the connection's own task: it must not block.
+    /// Called exactly once for each `admit`, when its exchange or tunnel is over: also when it was
+    /// aborted, when the proxy was stopped or its future dropped, and when a policy panicked.
     fn ended(&self, _record: &Record<'_>) {}
+
+    /// Called for each request that was refused before `admit` could be asked: a head that breaks a rule or
+    /// came too slowly, or for which there was no memory.
+    fn refused(&self, _record: &Record<'_>) {}
 }
 
 /// Allows everything, records nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AllowAll;
 
-impl Policy for AllowAll {}
+impl Policy for AllowAll {
+    fn records(&self) -> bool {
+        false
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -18,13 +19,13 @@ use crate::transport::{Listener, Tcp, Transport};
 use crate::worker::{Shared, Worker};
 
 /// Makes a [`Proxy`].
-pub struct Builder {
+pub struct Builder<P = AllowAll> {
     limits: Limits,
-    policy: Arc<dyn Policy>,
+    policy: P,
     via: bool,
 }
 
-impl Builder {
+impl<P: Policy> Builder<P> {
     /// Sizes and deadlines.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -34,9 +35,9 @@ impl Builder {
 
     /// Who decides and who is told.
     #[must_use]
-    pub fn policy(mut self, policy: impl Policy) -> Self {
-        self.policy = Arc::new(policy);
-        self
+    pub fn policy<Q: Policy>(self, policy: Q) -> Builder<Q> {
+        let Self { limits, via, .. } = self;
+        Builder { limits, policy, via }
     }
 
     /// Whether `Via` is added to what is forwarded (RFC 9110 §7.6.3). Default: it is.
@@ -50,7 +51,7 @@ impl Builder {
     ///
     /// # Errors
     /// The first setting that is out of its bounds.
-    pub fn build(self) -> Result<Proxy, LimitError> {
+    pub fn build(self) -> Result<Proxy<P>, LimitError> {
         self.limits.check()?;
         let shared = Arc::new(Shared::new(self.limits, self.policy, self.via));
         Ok(Proxy { worker: Arc::new(Worker::new(shared)) })
@@ -59,18 +60,38 @@ impl Builder {
 
 /// An HTTP forward proxy. A clone is the same proxy; [`Proxy::another_worker`] shares its settings
 /// and limits, but neither buffers nor origin connections, and is meant for another runtime.
-#[derive(Clone)]
-pub struct Proxy {
-    worker: Arc<Worker>,
+pub struct Proxy<P = AllowAll> {
+    worker: Arc<Worker<P>>,
+}
+
+impl<P> Clone for Proxy<P> {
+    fn clone(&self) -> Self {
+        Self { worker: Arc::clone(&self.worker) }
+    }
 }
 
 impl Proxy {
+    /// A proxy with the default settings, which allows everything.
+    #[must_use]
+    pub fn new() -> Self {
+        let shared = Arc::new(Shared::new(Limits::default(), AllowAll, true));
+        Self { worker: Arc::new(Worker::new(shared)) }
+    }
+
     /// The default settings, to be changed.
     #[must_use]
     pub fn builder() -> Builder {
-        Builder { limits: Limits::default(), policy: Arc::new(AllowAll), via: true }
+        Builder { limits: Limits::default(), policy: AllowAll, via: true }
     }
+}
 
+impl Default for Proxy {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<P: Policy> Proxy<P> {
     /// A worker of the same proxy for another runtime.
     #[must_use]
     pub fn another_worker(&self) -> Self {
@@ -171,6 +192,12 @@ impl Proxy {
         self.worker.aborted.load(Relaxed)
     }
 
+    /// Panics of the policy on this worker so far, each of which has reset its own client's connection.
+    #[must_use]
+    pub fn panicked(&self) -> u64 {
+        self.worker.panicked.load(Relaxed)
+    }
+
     /// What each of them is doing: the flow state of every live connection of this worker.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionState> {
@@ -185,8 +212,14 @@ impl Proxy {
         permit: Option<tokio::sync::OwnedSemaphorePermit>,
     ) {
         let who = Client::new(peer, listener);
-        if !self.worker.shared.policy.accept(&who) {
-            return turn_away(&tcp);
+        match catch_unwind(AssertUnwindSafe(|| self.worker.shared.policy.accept(&who))) {
+            Ok(true) => {}
+            Ok(false) => return turn_away(&tcp),
+            Err(_) => {
+                self.worker.count_panic(&who);
+                self.worker.count_abort();
+                return tcp.abort();
+            }
         }
         if self.worker.is_at_rest() {
             // Nobody turned the clock meanwhile.
@@ -224,7 +257,7 @@ struct Troubles {
 }
 
 impl Troubles {
-    async fn wait_out(&mut self, error: &io::Error, worker: &Worker) {
+    async fn wait_out<P: Policy>(&mut self, error: &io::Error, worker: &Worker<P>) {
         self.unsaid = self.unsaid.saturating_add(1);
         if self.said.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) {
             tracing::warn!(%error, times = self.unsaid, "cannot accept connections for now");

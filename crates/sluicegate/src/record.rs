@@ -1,30 +1,76 @@
-//! What log, metrics and policies see of an exchange when it is over.
+//! What log, metrics and policies see: who asks, and of an exchange, when it is over, how it went.
+
+mod extensions;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use sluicegate_http1::{Malformed, RequestHead};
 
-use crate::transport::Hangup;
+pub use extensions::Extensions;
 
-/// Who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use crate::transport::{Gone, Hangup, Latch};
+
+/// Who asks: one client connection. A clone is the same connection.
+#[derive(Debug)]
 #[non_exhaustive]
 pub struct Client {
     /// The client's address.
     pub address: SocketAddr,
     /// The listener that accepted it, as it was bound.
     pub listener: SocketAddr,
+    /// Made when somebody asks for it: most connections never need it.
+    latch: OnceLock<Latch>,
 }
 
 impl Client {
     /// A client that was accepted by `listener`.
     #[must_use]
     pub fn new(address: SocketAddr, listener: SocketAddr) -> Self {
-        Self { address, listener }
+        Self { address, listener, latch: OnceLock::new() }
+    }
+
+    /// A client in this process, over a stream without addresses: both are 127.0.0.1, port 0.
+    #[must_use]
+    pub fn in_process() -> Self {
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self::new(nowhere, nowhere)
+    }
+
+    /// Resolves when this client's connection has ended, by whomever. What Twisted calls `notifyFinish`,
+    /// for work that goes on outside of the policy's own future: that future needs no such notice, because it is
+    /// dropped when its client goes.
+    ///
+    /// For a client that was made by [`Client::new`] and given to no proxy it never resolves.
+    pub fn gone(&self) -> Gone {
+        self.latch.get_or_init(Latch::new).wait()
+    }
+
+    /// Its connection has ended.
+    pub(crate) fn leave(&self) {
+        if let Some(latch) = self.latch.get() {
+            latch.open();
+        }
     }
 }
+
+impl Clone for Client {
+    fn clone(&self) -> Self {
+        let latch = self.latch.get_or_init(Latch::new).clone();
+        Self { latch: OnceLock::from(latch), ..Self::new(self.address, self.listener) }
+    }
+}
+
+/// Two are equal if their addresses are.
+impl PartialEq for Client {
+    fn eq(&self, other: &Self) -> bool {
+        (self.address, self.listener) == (other.address, other.listener)
+    }
+}
+
+impl Eq for Client {}
 
 /// What failed, and by whose fault. Its [`Fault::token`] is the same word in `Proxy-Status`, in
 /// the log and here (RFC 9209 §2.3).
@@ -100,6 +146,15 @@ pub enum Fault {
     /// No more descriptors, connections or memory.
     #[error("the proxy has no capacity left; try again later")]
     Capacity,
+    /// A policy took longer than `policy_timeout` to decide.
+    #[error("the proxy did not decide in time what to do with the request; try again later")]
+    Undecided,
+    /// An answer of a policy's own cannot be sent, or its body failed; why.
+    #[error("the proxy's own answer failed: {0}")]
+    Answer(String),
+    /// A policy sent the request where it cannot go; why.
+    #[error("the proxy is set up wrongly: {0}")]
+    Route(String),
 }
 
 impl Fault {
@@ -113,7 +168,8 @@ impl Fault {
             Self::Loop | Self::PassedBefore => 508,
             Self::DnsTimeout(_) | Self::ConnectTimeout(_) | Self::ResponseTimeout => 504,
             Self::OriginStalled | Self::OriginNotReading => 504,
-            Self::Capacity => 503,
+            Self::Capacity | Self::Undecided => 503,
+            Self::Answer(_) | Self::Route(_) => 500,
             _ => 502,
         }
     }
@@ -138,6 +194,8 @@ impl Fault {
             Self::Response(_) | Self::TooManyInterim => "http_protocol_error",
             Self::Upgrade => "http_upgrade_failed",
             Self::Capacity => "connection_limit_reached",
+            Self::Undecided | Self::Answer(_) => "proxy_internal_error",
+            Self::Route(_) => "proxy_configuration_error",
         }
     }
 }
@@ -148,7 +206,8 @@ impl Fault {
 pub enum Ended {
     /// The response was written whole; a tunnel was closed by both sides.
     Complete,
-    /// The client broke a rule, or a rule of ours refused it; it was answered.
+    /// The client broke a rule, or a rule of ours refused it; it was answered, or reset by
+    /// `Verdict::Abort`.
     Refused,
     /// The origin, or the way to it, failed.
     OriginFailed,
@@ -156,8 +215,10 @@ pub enum Ended {
     ClientGone(Hangup),
     /// A deadline passed, and it was the client's turn; or nothing moved in a tunnel.
     Deadline,
-    /// The proxy was stopped.
+    /// The proxy was stopped, or the connection's future was dropped.
     Stopped,
+    /// A policy failed: it panicked, took too long, or gave an answer that could not be sent whole.
+    PolicyFailed,
 }
 
 impl fmt::Display for Ended {
@@ -170,18 +231,19 @@ impl fmt::Display for Ended {
             Self::ClientGone(Hangup::Reset) => "client-reset",
             Self::Deadline => "deadline",
             Self::Stopped => "stopped",
+            Self::PolicyFailed => "policy-failed",
         })
     }
 }
 
 /// One exchange, or one tunnel, from its head to its end.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Record<'a> {
     /// Unique in this process, and ascending per worker.
     pub id: u64,
     /// Who asked.
-    pub client: Client,
+    pub client: &'a Client,
     /// When the head was complete.
     pub started: SystemTime,
     /// From then to the end.
@@ -212,4 +274,8 @@ pub struct Record<'a> {
     pub fault: Option<&'a Fault>,
     /// How it ended.
     pub ended: Ended,
+    /// What policies have put there.
+    pub extensions: &'a Extensions,
+    /// Which part of a composed policy was the last to be asked, counted from this policy's first.
+    pub(crate) asked: usize,
 }

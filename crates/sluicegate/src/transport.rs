@@ -7,9 +7,11 @@
 //! * [`Stream`]: any `AsyncRead + AsyncWrite` (TLS, a duplex pipe), behind a lock of its own that
 //!   is never held across an await.
 
+mod gone;
 mod pump;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod scripted;
+mod source;
 mod stream;
 mod tcp;
 #[cfg(test)]
@@ -21,7 +23,10 @@ use std::task::{Context, Poll};
 
 use crate::bulk::Conduit;
 
+pub use gone::Gone;
+pub(crate) use gone::Latch;
 pub(crate) use pump::{End, attended_fill, fill, flush, pump, readable, shutdown, try_fill, write_once};
+pub(crate) use source::{Drain, Feed, Slot, Source, Supply};
 pub use stream::Stream;
 pub use tcp::{Listener, Tcp};
 

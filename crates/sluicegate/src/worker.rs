@@ -21,9 +21,9 @@ use crate::record::{Client, Fault};
 const KEPT_BUFFERS: usize = 256;
 
 /// What all workers of one proxy share.
-pub(crate) struct Shared {
+pub(crate) struct Shared<P> {
     pub(crate) limits: Limits,
-    pub(crate) policy: Arc<dyn Policy>,
+    pub(crate) policy: P,
     /// Our name in Via; different in each process, so that only a loop brings it back.
     pub(crate) pseudonym: String,
     /// Whether it is added.
@@ -38,8 +38,8 @@ pub(crate) struct Shared {
     next_id: AtomicU64,
 }
 
-impl Shared {
-    pub(crate) fn new(limits: Limits, policy: Arc<dyn Policy>, via: bool) -> Self {
+impl<P: Policy> Shared<P> {
+    pub(crate) fn new(limits: Limits, policy: P, via: bool) -> Self {
         let permits = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
         let bounds = |total: usize| total.checked_div(limits.bound().total()).unwrap_or(1);
         let bulk = limits.bulk();
@@ -86,8 +86,8 @@ fn pseudonym() -> String {
 }
 
 /// One worker: its connections run on one runtime and share nothing else with other workers.
-pub(crate) struct Worker {
-    pub(crate) shared: Arc<Shared>,
+pub(crate) struct Worker<P> {
+    pub(crate) shared: Arc<Shared<P>>,
     pub(crate) client_buffers: Pool,
     pub(crate) origin_buffers: Pool,
     pub(crate) flows: Arc<Flows>,
@@ -95,11 +95,13 @@ pub(crate) struct Worker {
     pub(crate) resolver: Resolver,
     /// Client connections that were reset by us: what was cut short, and what did not close cleanly.
     pub(crate) aborted: AtomicU64,
+    /// Panics of the policy that were caught, each with its connection.
+    pub(crate) panicked: AtomicU64,
     began: Instant,
 }
 
-impl Worker {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+impl<P: Policy> Worker<P> {
+    pub(crate) fn new(shared: Arc<Shared<P>>) -> Self {
         let limits = &shared.limits;
         let pipes = Arc::new(Pipes::new(Arc::clone(&shared.bulk)));
         Self {
@@ -109,6 +111,7 @@ impl Worker {
             origins: Idle::new(limits.max_idle_origins),
             resolver: Resolver::default(),
             aborted: AtomicU64::new(0),
+            panicked: AtomicU64::new(0),
             began: Instant::now(),
             shared,
         }
@@ -125,6 +128,12 @@ impl Worker {
     /// Counts a client connection that is reset.
     pub(crate) fn count_abort(&self) {
         self.aborted.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a panic, and says so.
+    pub(crate) fn count_panic(&self, client: &Client) {
+        self.panicked.fetch_add(1, Relaxed);
+        tracing::error!(client = %client.address, "a policy has panicked; its client's connection is reset");
     }
 
     /// Turns the clock, wakes what is overdue, forgets idle origins that have ended.
@@ -144,21 +153,25 @@ impl Worker {
         self.shared.policy.address(client, address).is_ok()
     }
 
-    /// What may be dialled for `client`.
-    pub(crate) fn gate<'a>(&'a self, client: &'a Client) -> impl Gate + 'a {
-        PolicyGate { shared: &self.shared, client }
+    /// What may be dialled for `client`; what the operator `named`, without asking the policy.
+    pub(crate) fn gate<'a>(&'a self, client: &'a Client, named: bool) -> impl Gate + 'a {
+        PolicyGate { shared: &self.shared, client, named }
     }
 }
 
-struct PolicyGate<'a> {
-    shared: &'a Shared,
+struct PolicyGate<'a, P> {
+    shared: &'a Shared<P>,
     client: &'a Client,
+    named: bool,
 }
 
-impl Gate for PolicyGate<'_> {
+impl<P: Policy> Gate for PolicyGate<'_, P> {
     fn check(&self, address: SocketAddr) -> Result<(), Fault> {
         if self.shared.is_ourselves(address) {
             return Err(Fault::Loop);
+        }
+        if self.named {
+            return Ok(());
         }
         self.shared.policy.address(self.client, address).map_err(Fault::Denied)
     }

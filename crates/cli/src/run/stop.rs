@@ -1,12 +1,12 @@
 //! Signals, and the stop that they lead to.
 
 use anyhow::Context;
-use sluicegate::Proxy;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::{News, Phase, table};
 use crate::access_log::AccessLog;
+use crate::house::Proxy;
 use crate::say;
 
 /// The signals that the process listens to.

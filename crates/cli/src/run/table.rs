@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use sluicegate::Proxy;
+use crate::house::Proxy;
 
 /// More lines than this nobody reads, and the room for messages is bounded.
 const MOST: usize = 1000;

@@ -6,13 +6,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
-use sluicegate::Proxy;
 use sluicegate::transport::Listener;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
 use super::{News, Phase, runtime};
+use crate::house::Proxy;
 
 /// Connections that are idle end within this time; they are not among those that are waited for.
 const A_MOMENT: Duration = Duration::from_millis(20);

@@ -9,9 +9,17 @@ use crate::answer;
 use crate::exchange::{Stop, attend};
 use crate::origin::Kept;
 use crate::pipe::Pipe;
+use crate::policy::Policy;
 use crate::record::{Ended, Fault};
 use crate::transport::{self, Tcp, Transport};
 use crate::tunnel::tunnel;
+
+/// Whether another request may follow this one, whatever it is answered: only one without a body is certain
+/// to have ended.
+pub(super) fn may_go_on(head: &RequestHead) -> bool {
+    let ended = head.is_complete() && matches!(framing::request(head), Ok(Framing::Empty | Framing::Length(0)));
+    ended && head.method() != b"CONNECT" && head.persists()
+}
 
 /// The two directions, and the slot of the response's head.
 pub(super) struct Pipes<'b, 'p> {
@@ -24,18 +32,15 @@ pub(super) struct Pipes<'b, 'p> {
 
 impl Pipes<'_, '_> {
     /// Sends what `write` stages, as the answer to `head`.
-    pub(super) async fn answer<C: Transport>(
+    pub(super) async fn answer<C: Transport, P: Policy>(
         &mut self,
-        cx: &Cx<'_, C>,
-        story: &mut Story,
+        cx: &Cx<'_, C, P>,
+        story: &mut Story<'_, P>,
         head: &RequestHead,
         status: u16,
         write: impl FnOnce(bool, bool, &mut Vec<u8>),
     ) -> Next {
-        // Only a request without a body is certain to have ended.
-        let ended = head.is_complete() && matches!(framing::request(head), Ok(Framing::Empty | Framing::Length(0)));
-        let goes_on =
-            ended && head.method() != b"CONNECT" && head.persists() && status != 400 && !cx.flow.is_draining();
+        let goes_on = may_go_on(head) && status != 400 && !cx.flow.is_draining();
         // What an origin did not take of this request must not stand before the next one.
         self.request.unstage();
         self.response.clear();
@@ -53,10 +58,10 @@ impl Pipes<'_, '_> {
         }
     }
 
-    pub(super) async fn fault<C: Transport>(
+    pub(super) async fn fault<C: Transport, P: Policy>(
         &mut self,
-        cx: &Cx<'_, C>,
-        story: &mut Story,
+        cx: &Cx<'_, C, P>,
+        story: &mut Story<'_, P>,
         head: &RequestHead,
         fault: Fault,
     ) -> Next {
@@ -65,6 +70,7 @@ impl Pipes<'_, '_> {
                 Ended::Refused
             }
             Fault::RequestTimeout => Ended::Deadline,
+            Fault::Undecided | Fault::Answer(_) | Fault::Route(_) => Ended::PolicyFailed,
             _ => Ended::OriginFailed,
         };
         let next = self
@@ -76,10 +82,10 @@ impl Pipes<'_, '_> {
         next
     }
 
-    pub(super) async fn not_a_website<C: Transport>(
+    pub(super) async fn not_a_website<C: Transport, P: Policy>(
         &mut self,
-        cx: &Cx<'_, C>,
-        story: &mut Story,
+        cx: &Cx<'_, C, P>,
+        story: &mut Story<'_, P>,
         head: &RequestHead,
     ) -> Next {
         story.ended = Ended::Refused;
@@ -88,10 +94,10 @@ impl Pipes<'_, '_> {
     }
 
     /// What is left to do when something stopped before its end.
-    pub(super) async fn stopped<C: Transport>(
+    pub(super) async fn stopped<C: Transport, P: Policy>(
         &mut self,
-        cx: &Cx<'_, C>,
-        story: &mut Story,
+        cx: &Cx<'_, C, P>,
+        story: &mut Story<'_, P>,
         head: &RequestHead,
         stop: Stop,
     ) -> Next {
@@ -115,6 +121,7 @@ impl Pipes<'_, '_> {
         }
         // The response has begun: the only honest end is a reset.
         story.ended = match fault {
+            Fault::Answer(_) => Ended::PolicyFailed,
             Fault::RequestTimeout | Fault::ClientNotReading => Ended::Deadline,
             Fault::Request(_) => Ended::Refused,
             _ => Ended::OriginFailed,
@@ -124,7 +131,12 @@ impl Pipes<'_, '_> {
     }
 
     /// Bytes both ways until both have ended.
-    pub(super) async fn tunnel<C: Transport>(&mut self, cx: &Cx<'_, C>, story: &mut Story, origin: &Tcp) -> Next {
+    pub(super) async fn tunnel<C: Transport, P: Policy>(
+        &mut self,
+        cx: &Cx<'_, C, P>,
+        story: &mut Story<'_, P>,
+        origin: &Tcp,
+    ) -> Next {
         story.tunnel = true;
         let limits = cx.worker.limits();
         let ended = Box::pin(tunnel(cx.client, origin, self.request, self.response, limits, cx.flow)).await;

@@ -8,44 +8,51 @@ use super::story::Story;
 use super::{Busy, Cx, Next};
 use crate::answer;
 use crate::close;
-use crate::exchange::{Answered, Asked, Exchange, Stop, attend};
+use crate::edits::Room;
+use crate::exchange::{Answered, Asked, Exchange, Responder, Stop, attend};
 use crate::flow::Phase;
 use crate::forward::{self, MaxForwards, RequestRoute};
 use crate::origin::{self, Kept, Reached};
 use crate::pipe::{Encoding, Pipe};
+use crate::policy::{Policy, Request, Route, Verdict, host_field};
 use crate::record::{Ended, Fault};
 use crate::transport::{self, Tcp, Transport};
 
 /// Serves the request whose head is complete.
-pub(super) async fn serve<C: Transport>(cx: &Cx<'_, C>, busy: &mut Busy<'_>) -> Next {
-    let mut story = Story::begin(cx);
+pub(super) async fn serve<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) -> Next {
     let Busy { request, response, head, response_head, last, .. } = busy;
+    let mut story = Story::begin(cx, head);
     let mut pipes = Pipes { request, response, response_head, last };
     let next = match understand(head) {
         Err(rule) => pipes.fault(cx, &mut story, head, Fault::Request(rule)).await,
-        Ok(ask) => match ask.target {
-            Target::Authority(to) => connect(cx, &mut pipes, &mut story, head, to).await,
-            Target::Absolute { authority, .. } => plain(cx, &mut pipes, &mut story, &ask, authority).await,
-            Target::Origin(_) | Target::Asterisk => pipes.not_a_website(cx, &mut story, head).await,
+        Ok(ask) => match decide(cx, pipes.request, &mut story, &ask).await {
+            Ok(Verdict::Forward(route)) => forward(cx, &mut pipes, &mut story, &ask, &route).await,
+            // Boxed: it is not what a proxy does all day.
+            Ok(Verdict::Answer(response)) => Box::pin(pipes.own(cx, &mut story, head, response)).await,
+            Ok(Verdict::Abort) => {
+                story.ended = Ended::Refused;
+                Next::Abort
+            }
+            Err(stop) => pipes.stopped(cx, &mut story, head, stop).await,
         },
     };
-    story.tell(cx, head);
+    story.tell();
     next
 }
 
 /// Answers what was not even a request, and ends the connection.
-pub(super) async fn refuse<C: Transport>(cx: &Cx<'_, C>, busy: &mut Busy<'_>, fault: Fault) -> Next {
-    let mut story = Story::begin(cx);
+pub(super) async fn refuse<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>, fault: Fault) -> Next {
     let Busy { request, response, head, response_head, last, .. } = busy;
+    let mut story = Story::begin(cx, head);
     let mut pipes = Pipes { request, response, response_head, last };
     let next = pipes.fault(cx, &mut story, head, fault).await;
-    story.tell(cx, head);
+    story.tell();
     next
 }
 
 /// Says that there is no memory for a request, without taking a byte of it.
-pub(super) async fn no_memory<C: Transport>(cx: &Cx<'_, C>, head: &RequestHead) -> Next {
-    let mut story = Story::begin(cx);
+pub(super) async fn no_memory<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, head: &RequestHead) -> Next {
+    let mut story = Story::begin(cx, head);
     story.told.status = 503;
     story.fault = Some(Fault::Capacity);
     story.ended = Ended::Refused;
@@ -53,7 +60,7 @@ pub(super) async fn no_memory<C: Transport>(cx: &Cx<'_, C>, head: &RequestHead) 
         sent = transport::write_once(cx.client, answer::NO_MEMORY, cx.flow.downward()) => sent.is_ok(),
         _ = cx.flow.alarm() => false,
     };
-    story.tell(cx, head);
+    story.tell();
     if sent {
         close::unread(cx.client, cx.worker.limits(), cx.flow).await;
     }
@@ -79,15 +86,88 @@ fn understand(head: &RequestHead) -> Result<Ask<'_>, Malformed> {
     Ok(Ask { head, target, framing, max_forwards })
 }
 
-/// CONNECT: reach the target, say so, and move bytes.
-async fn connect<C: Transport>(
-    cx: &Cx<'_, C>,
+/// Asks the policy, while the client is watched.
+async fn decide<C: Transport, P: Policy>(
+    cx: &Cx<'_, C, P>,
+    pipe: &mut Pipe<'_>,
+    story: &mut Story<'_, P>,
+    ask: &Ask<'_>,
+) -> Result<Verdict, Stop> {
+    let limits = cx.worker.limits();
+    cx.flow.allow(limits.policy_timeout);
+    cx.flow.enter(Phase::Deciding);
+    let room = Room {
+        bytes: limits.head.bytes,
+        fields: limits.head.fields,
+        taken: (ask.head.bytes().len(), ask.head.field_count()),
+    };
+    story.admitted = true;
+    let mut request = Request {
+        head: ask.head,
+        target: &ask.target,
+        edits: &mut story.edits,
+        room,
+        extensions: &mut story.extensions,
+        asked: &mut story.asked,
+    };
+    let deciding = cx.worker.shared.policy.admit(&mut request, cx.who);
+    attend(cx.client, pipe, limits, cx.flow, deciding).await.map_err(|stop| match stop {
+        // It was not the client's turn.
+        Stop::ClientSlow => Stop::Origin(Fault::Undecided),
+        stop => stop,
+    })
+}
+
+/// Where a request goes, and what is shown there.
+struct Way<'w> {
+    /// Absolute, with the authority that becomes `Host`, and the path; or the authority of a CONNECT.
+    target: Target<'w>,
+    dial: Authority<'w>,
+    /// By the operator: no address rule is asked.
+    is_named: bool,
+}
+
+/// None for a request that is meant for the proxy itself, and is not routed elsewhere.
+fn way<'w>(ask: &Ask<'w>, route: &'w Route) -> Option<Way<'w>> {
+    let Some(elsewhere) = &route.0 else {
+        let (Target::Absolute { authority: dial, .. } | Target::Authority(dial)) = ask.target else { return None };
+        return Some(Way { target: ask.target, dial, is_named: false });
+    };
+    let dial = elsewhere.origin.authority();
+    let (asked, path) = match ask.target {
+        Target::Authority(_) => return Some(Way { target: ask.target, dial, is_named: elsewhere.is_named }),
+        Target::Absolute { authority, path_and_query } => (Some(authority), path_and_query),
+        Target::Origin(path_and_query) => (host_field(ask.head), path_and_query),
+        Target::Asterisk => (host_field(ask.head), &b""[..]),
+    };
+    let authority = asked.filter(|_| elsewhere.keeps_host).unwrap_or(dial);
+    let path_and_query = elsewhere.path.as_deref().unwrap_or(path);
+    Some(Way { target: Target::Absolute { authority, path_and_query }, dial, is_named: elsewhere.is_named })
+}
+
+async fn forward<C: Transport, P: Policy>(
+    cx: &Cx<'_, C, P>,
     pipes: &mut Pipes<'_, '_>,
-    story: &mut Story,
-    head: &RequestHead,
-    to: Authority<'_>,
+    story: &mut Story<'_, P>,
+    ask: &Ask<'_>,
+    route: &Route,
 ) -> Next {
-    let reached = match reach(cx, pipes.request, to).await {
+    match way(ask, route) {
+        None => pipes.not_a_website(cx, story, ask.head).await,
+        Some(way) if matches!(way.target, Target::Authority(_)) => connect(cx, pipes, story, ask.head, &way).await,
+        Some(way) => plain(cx, pipes, story, ask, &way).await,
+    }
+}
+
+/// CONNECT: reach the target, say so, and move bytes.
+async fn connect<C: Transport, P: Policy>(
+    cx: &Cx<'_, C, P>,
+    pipes: &mut Pipes<'_, '_>,
+    story: &mut Story<'_, P>,
+    head: &RequestHead,
+    way: &Way<'_>,
+) -> Next {
+    let reached = match reach(cx, pipes.request, way).await {
         Ok(reached) => reached,
         Err(stop) => return pipes.stopped(cx, story, head, stop).await,
     };
@@ -101,12 +181,12 @@ async fn connect<C: Transport>(
 
 /// A request in absolute-form: over a kept connection if there is one, else over a new one; and
 /// once more if the kept one turns out to have been closed (RFC 9112 §9.3.1).
-async fn plain<C: Transport>(
-    cx: &Cx<'_, C>,
+async fn plain<C: Transport, P: Policy>(
+    cx: &Cx<'_, C, P>,
     pipes: &mut Pipes<'_, '_>,
-    story: &mut Story,
+    story: &mut Story<'_, P>,
     ask: &Ask<'_>,
-    to: Authority<'_>,
+    way: &Way<'_>,
 ) -> Next {
     let head = ask.head;
     if ask.max_forwards == MaxForwards::Here {
@@ -128,7 +208,8 @@ async fn plain<C: Transport>(
     pipes.request.begin(ask.framing, encoding, chunks);
     let idempotent = matches!(head.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE");
     let (origins, now) = (&cx.worker.origins, cx.worker.flows.now());
-    let mut kept = origins.take(pipes.last, to, !idempotent, now, |address| cx.worker.allows(cx.who, address));
+    let may = |address| way.is_named || cx.worker.allows(cx.who, address);
+    let mut kept = origins.take(pipes.last, way.dial, !idempotent, now, may);
     loop {
         let reused = kept.is_some();
         let origin = match kept.take() {
@@ -136,16 +217,16 @@ async fn plain<C: Transport>(
                 story.origin = Some(kept.address);
                 kept
             }
-            None => match reach(cx, pipes.request, to).await {
+            None => match reach(cx, pipes.request, way).await {
                 Ok(reached) => {
                     note(story, &reached);
-                    Kept::new(to, reached.tcp, reached.address)
+                    Kept::new(way.dial, reached.tcp, reached.address)
                 }
                 Err(stop) => return pipes.stopped(cx, story, head, stop).await,
             },
         };
         story.reused = reused;
-        let ended = exchange(cx, pipes, story, ask, &origin.tcp).await;
+        let ended = exchange(cx, pipes, story, ask, &way.target, &origin.tcp).await;
         let unspent = pipes.request.is_unspent() && pipes.response_head.is_empty() && !story.told.heard;
         match ended {
             Err(Stop::Origin(Fault::OriginClosed)) if reused && idempotent && unspent => {
@@ -157,16 +238,17 @@ async fn plain<C: Transport>(
     }
 }
 
-async fn exchange<C: Transport>(
-    cx: &Cx<'_, C>,
+async fn exchange<C: Transport, P: Policy>(
+    cx: &Cx<'_, C, P>,
     pipes: &mut Pipes<'_, '_>,
-    story: &mut Story,
+    story: &mut Story<'_, P>,
     ask: &Ask<'_>,
+    target: &Target<'_>,
     origin: &Tcp,
 ) -> Result<Answered, Stop> {
-    let Ask { head, target, framing, max_forwards } = ask;
-    let via = cx.worker.via();
-    let route = RequestRoute { target, framing: *framing, max_forwards: *max_forwards, via };
+    let Ask { head, framing, max_forwards, .. } = ask;
+    let (via, edits) = (cx.worker.via(), story.edits.some());
+    let route = RequestRoute { target, framing: *framing, max_forwards: *max_forwards, via, edits };
     forward::write_request(head, &route, pipes.request.stage());
     let exchange = Exchange {
         client: cx.client,
@@ -184,14 +266,15 @@ async fn exchange<C: Transport>(
         flow: cx.flow,
         via,
         told: &mut story.told,
+        responder: Responder { policy: &cx.worker.shared.policy, who: cx.who, extensions: &story.extensions },
     };
     exchange.run().await
 }
 
-async fn finish<C: Transport>(
-    cx: &Cx<'_, C>,
+async fn finish<C: Transport, P: Policy>(
+    cx: &Cx<'_, C, P>,
     pipes: &mut Pipes<'_, '_>,
-    story: &mut Story,
+    story: &mut Story<'_, P>,
     head: &RequestHead,
     ended: Result<Answered, Stop>,
     origin: Kept,
@@ -218,19 +301,23 @@ async fn finish<C: Transport>(
 }
 
 /// A new connection, while the client is watched.
-async fn reach<C: Transport>(cx: &Cx<'_, C>, request: &mut Pipe<'_>, to: Authority<'_>) -> Result<Reached, Stop> {
+async fn reach<C: Transport, P: Policy>(
+    cx: &Cx<'_, C, P>,
+    request: &mut Pipe<'_>,
+    way: &Way<'_>,
+) -> Result<Reached, Stop> {
     let (worker, limits) = (cx.worker, cx.worker.limits());
     // Looking up and dialling have a deadline of their own.
     cx.flow.allow(None);
     cx.flow.enter(Phase::Connecting);
-    let gate = worker.gate(cx.who);
-    let port = to.port.unwrap_or(80);
+    let gate = worker.gate(cx.who, way.is_named);
+    let port = way.dial.port.unwrap_or(80);
     // Boxed: rare, and larger than all the rest of an exchange.
-    let reaching = Box::pin(origin::reach(to.host, port, &worker.resolver, &gate, limits));
+    let reaching = Box::pin(origin::reach(way.dial.host, port, &worker.resolver, &gate, limits));
     attend(cx.client, request, limits, cx.flow, reaching).await?.map_err(Stop::Origin)
 }
 
-fn note(story: &mut Story, reached: &Reached) {
+fn note<P: Policy>(story: &mut Story<'_, P>, reached: &Reached) {
     story.origin = Some(reached.address);
     story.lookup = reached.lookup;
     story.connect = reached.connect;

@@ -1,18 +1,35 @@
-//! What happened to one exchange, gathered on the way, told once when it is over.
+//! What happened to one exchange, gathered on the way, told once when it is over: also when it is over because
+//! its future was dropped, or because a policy panicked.
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime};
 
 use sluicegate_http1::RequestHead;
 
 use super::Cx;
+use crate::edits::Edits;
 use crate::exchange::Told;
-use crate::record::{Ended, Fault, Record};
+use crate::flow::Flow;
+use crate::policy::Policy;
+use crate::record::{Client, Ended, Extensions, Fault, Record};
+use crate::worker::Worker;
 
 /// The exchange so far.
-pub(crate) struct Story {
-    /// None when nobody wants to hear it: then no clock is read.
+pub(crate) struct Story<'s, P: Policy> {
+    worker: &'s Worker<P>,
+    who: &'s Client,
+    flow: &'s Flow,
+    head: &'s RequestHead,
+    /// None when nobody wants to hear it, or it has been told: then no clock is read.
     began: Option<Began>,
+    /// The policy has been asked about it.
+    pub(crate) admitted: bool,
+    /// The part of the policy that was asked last.
+    pub(crate) asked: usize,
+    /// What the policy changed in the request's head.
+    pub(crate) edits: Edits,
+    pub(crate) extensions: Extensions,
     pub(crate) told: Told,
     pub(crate) tunnel: bool,
     pub(crate) origin: Option<SocketAddr>,
@@ -34,16 +51,24 @@ struct Began {
 }
 
 impl Began {
-    fn now<C>(cx: &Cx<'_, C>) -> Self {
+    fn now<C, P: Policy>(cx: &Cx<'_, C, P>) -> Self {
         let paused = (cx.flow.downward().blocked_for(), cx.flow.upward().blocked_for());
         Self { id: cx.worker.shared.next_id(), at: SystemTime::now(), instant: Instant::now(), paused }
     }
 }
 
-impl Story {
-    pub(crate) fn begin<C>(cx: &Cx<'_, C>) -> Self {
+impl<'s, P: Policy> Story<'s, P> {
+    pub(crate) fn begin<C>(cx: &Cx<'s, C, P>, head: &'s RequestHead) -> Self {
         Self {
+            worker: cx.worker,
+            who: cx.who,
+            flow: cx.flow,
+            head,
             began: cx.worker.shared.policy.records().then(|| Began::now(cx)),
+            admitted: false,
+            asked: 0,
+            edits: Edits::new(),
+            extensions: Extensions::new(),
             told: Told::default(),
             tunnel: false,
             origin: None,
@@ -57,28 +82,47 @@ impl Story {
         }
     }
 
-    /// Tells the policy.
-    pub(crate) fn tell<C>(self, cx: &Cx<'_, C>, head: &RequestHead) {
-        let Some(began) = self.began else { return };
-        let paused = (cx.flow.downward().blocked_for(), cx.flow.upward().blocked_for());
-        cx.worker.shared.policy.ended(&Record {
+    /// Tells the policy, unless it has been told.
+    pub(crate) fn tell(&mut self) {
+        let Some(began) = self.began.take() else { return };
+        let paused = (self.flow.downward().blocked_for(), self.flow.upward().blocked_for());
+        let record = Record {
             id: began.id,
-            client: *cx.who,
+            client: self.who,
             started: began.at,
             duration: began.instant.elapsed(),
-            request: head,
+            request: self.head,
             tunnel: self.tunnel,
             status: self.told.status,
             origin: self.origin,
             reused: self.reused,
             lookup: self.lookup,
             connect: self.connect,
-            bytes_in: self.bytes_in.saturating_add(head.bytes().len() as u64),
+            bytes_in: self.bytes_in.saturating_add(self.head.bytes().len() as u64),
             bytes_out: self.bytes_out.saturating_add(self.told.heads),
             paused_by_client: paused.0.saturating_sub(began.paused.0),
             paused_by_origin: paused.1.saturating_sub(began.paused.1),
             fault: self.fault.as_ref(),
             ended: self.ended,
-        });
+            extensions: &self.extensions,
+            asked: self.asked,
+        };
+        let policy = &self.worker.shared.policy;
+        if self.admitted { policy.ended(&record) } else { policy.refused(&record) }
+    }
+}
+
+impl<P: Policy> Drop for Story<'_, P> {
+    /// Whoever dropped it half-way is not to be met by a panic of the policy; and a second one, while a first unwinds, would
+    /// end the process.
+    fn drop(&mut self) {
+        if self.began.is_some() {
+            if std::thread::panicking() {
+                self.ended = Ended::PolicyFailed;
+            }
+            if catch_unwind(AssertUnwindSafe(|| self.tell())).is_err() {
+                self.worker.count_panic(self.who);
+            }
+        }
     }
 }

@@ -19,8 +19,8 @@ fn client() -> Client {
 }
 
 /// Runs a connection; `play` polls it by the closure that it is given, which says whether it ended.
-fn play(limits: Limits, wire: usize, play: impl FnOnce(&Worker, Scripted, &mut dyn FnMut() -> bool)) {
-    let worker = Worker::new(Arc::new(Shared::new(limits, Arc::new(AllowAll), true)));
+fn play(limits: Limits, wire: usize, play: impl FnOnce(&Worker<AllowAll>, Scripted, &mut dyn FnMut() -> bool)) {
+    let worker = Worker::new(Arc::new(Shared::new(limits, AllowAll, true)));
     let (near, far) = pair(wire);
     let flow = worker.flows.enter(client().address);
     let mut running = pin!(connection(&worker, near, client(), flow));
@@ -30,7 +30,7 @@ fn play(limits: Limits, wire: usize, play: impl FnOnce(&Worker, Scripted, &mut d
     play(&worker, far, &mut poll);
 }
 
-fn requests(worker: &Worker) -> u32 {
+fn requests(worker: &Worker<AllowAll>) -> u32 {
     worker.flows.states()[0].requests
 }
 

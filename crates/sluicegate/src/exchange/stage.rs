@@ -8,12 +8,14 @@ use std::time::Duration;
 use sluicegate_http1::chunked::ChunkLimits;
 use sluicegate_http1::{Framing, ResponseHead, Version};
 
-use super::{Answered, Asked, Exchange, Stop, Told};
+use super::{Answered, Asked, Exchange, Responder, Stop, Told};
 use crate::buffer::Pool;
 use crate::bulk::Pipes;
 use crate::flow::{Entered, Flows};
 use crate::limits::Limits;
 use crate::pipe::{Encoding, Pipe};
+use crate::policy::AllowAll;
+use crate::record::{Client, Extensions};
 use crate::transport::scripted::{Scripted, pair};
 
 /// The two sockets as the peers hold them, and the clock.
@@ -75,6 +77,7 @@ pub(crate) fn play(setting: &Setting, play: impl FnOnce(Running<'_>, &mut Stage)
     let (mut head, mut told) = (ResponseHead::new(), Told::default());
     let Setting { method, version, upgrade, .. } = *setting;
     let asked = Asked { method, version, persists: true, upgrade };
+    let who = Client::in_process();
     let exchange = Exchange {
         client: &near_client,
         origin: &near_origin,
@@ -86,6 +89,7 @@ pub(crate) fn play(setting: &Setting, play: impl FnOnce(Running<'_>, &mut Stage)
         flow: &flow,
         via: None,
         told: &mut told,
+        responder: Responder { policy: &AllowAll, who: &who, extensions: &Extensions::new() },
     };
     let mut stage = Stage { client, origin, flows: Arc::clone(&flows), now: Duration::ZERO };
     play(pin!(exchange.run()), &mut stage);

@@ -18,6 +18,8 @@ pub enum Phase {
     Admitting,
     /// A head is being received.
     Head,
+    /// A policy decides about the request.
+    Deciding,
     /// The origin is looked up and dialled.
     Connecting,
     /// The request is being sent, or the origin thinks.
@@ -122,8 +124,8 @@ impl ConnectionState {
 }
 
 fn phase(code: u8) -> Phase {
-    use Phase::{Admitting, Closing, Connecting, Head, Idle, Responding, Tunnel, Waiting};
-    let all = [Idle, Admitting, Head, Connecting, Waiting, Responding, Tunnel, Closing];
+    use Phase::{Admitting, Closing, Connecting, Deciding, Head, Idle, Responding, Tunnel, Waiting};
+    let all = [Idle, Admitting, Head, Deciding, Connecting, Waiting, Responding, Tunnel, Closing];
     all.into_iter().find(|phase| *phase as u8 == code).unwrap_or(Idle)
 }
 

@@ -16,7 +16,8 @@ fn forwarded(text: &str) -> String {
     let head = request(text);
     let target = target::parse(head.method(), head.target()).unwrap();
     let framing = framing::request(&head).unwrap();
-    let route = RequestRoute { target: &target, framing, max_forwards: max_forwards(&head), via: Some("us") };
+    let route =
+        RequestRoute { target: &target, framing, max_forwards: max_forwards(&head), via: Some("us"), edits: None };
     let mut out = Vec::new();
     write_request(&head, &route, &mut out);
     String::from_utf8(out).unwrap()
@@ -26,7 +27,7 @@ fn relayed(text: &str, framing: Framing, encoding: Encoding, length: Option<u64>
     let mut head = ResponseHead::new();
     head.receive(text.as_bytes(), &HeadLimits::default()).unwrap();
     let now = || SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-    let route = ResponseRoute { framing, encoding, length, close, via: Some("us"), now };
+    let route = ResponseRoute { framing, encoding, length, close, via: Some("us"), now, edits: None };
     let mut out = Vec::new();
     write_response(&head, &route, &mut out);
     String::from_utf8(out).unwrap()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sluicegate_http1::{Malformed, Truncated};
 
-use super::Transport;
+use super::{Source, Transport};
 use crate::flow::Lane;
 use crate::pipe::Pipe;
 
@@ -49,7 +49,7 @@ impl Turn {
 /// Moves the message in `pipe` from `from` to `to` until it has been given whole.
 ///
 /// Cancel-safe: what has been read is in the pipe, and counted.
-pub(crate) async fn pump<F: Transport, T: Transport>(
+pub(crate) async fn pump<F: Source, T: Transport>(
     pipe: &mut Pipe<'_>,
     from: &F,
     to: &T,
@@ -207,7 +207,7 @@ fn poll_give<T: Transport>(
 }
 
 /// One read of a message that is not complete. `Some(0)` when its end has been taken.
-fn poll_take<F: Transport>(
+fn poll_take<F: Source>(
     pipe: &mut Pipe<'_>,
     from: &F,
     splices: bool,
@@ -226,7 +226,7 @@ fn poll_take<F: Transport>(
 }
 
 /// One read, if there is room and the source has something. `Some(0)` at its end.
-fn poll_fill<F: Transport>(
+fn poll_fill<F: Source>(
     pipe: &mut Pipe<'_>,
     from: &F,
     lane: Lane<'_>,

@@ -50,7 +50,7 @@ impl Watching {
     }
 }
 
-struct Shared(Arc<Watching>);
+pub struct Shared(Arc<Watching>);
 
 impl Policy for Shared {
     fn accept(&self, _client: &Client) -> bool {
@@ -67,7 +67,7 @@ impl Policy for Shared {
 
     fn ended(&self, record: &Record<'_>) {
         self.0.told().push(Told {
-            client: record.client,
+            client: record.client.clone(),
             head: record.request.bytes().to_vec(),
             tunnel: record.tunnel,
             status: record.status,
@@ -79,6 +79,10 @@ impl Policy for Shared {
             ended: record.ended,
         });
         self.0.changed.notify_all();
+    }
+
+    fn refused(&self, record: &Record<'_>) {
+        self.ended(record);
     }
 }
 
@@ -162,7 +166,7 @@ impl Setup {
 /// A running proxy. Dropping it aborts what runs.
 pub struct Gate {
     pub address: SocketAddr,
-    pub proxy: Proxy,
+    pub proxy: Proxy<Shared>,
     watching: Arc<Watching>,
     begin: mpsc::Sender<()>,
     stop: Option<oneshot::Sender<Duration>>,

@@ -1,0 +1,98 @@
+//! An answer of a policy's own: the same pump as an origin's response, with its body as the source.
+
+use std::convert::Infallible;
+
+use sluicegate_http1::chunked::ChunkLimits;
+use sluicegate_http1::{Framing, RequestHead, Version};
+
+use super::reply::{Pipes, may_go_on};
+use super::story::Story;
+use super::{Cx, Next};
+use crate::body::Producer;
+use crate::exchange::{Stop, attend};
+use crate::flow::{BodySource, Phase};
+use crate::pipe::Encoding;
+use crate::policy::Policy;
+use crate::record::{Ended, Fault};
+use crate::response::Response;
+use crate::transport::{self, End, Hangup, Transport};
+
+impl Pipes<'_, '_> {
+    /// Sends `response` as the answer to `head`. While the client does not read, its body is not asked for
+    /// more; when it goes, the body is dropped.
+    pub(super) async fn own<C: Transport, P: Policy>(
+        &mut self,
+        cx: &Cx<'_, C, P>,
+        story: &mut Story<'_, P>,
+        head: &RequestHead,
+        response: Response,
+    ) -> Next {
+        let limits = cx.worker.limits();
+        if let Err(wrong) = response.fits(limits) {
+            tracing::error!(status = response.status(), %wrong, "a policy's answer cannot be sent");
+            return self.fault(cx, story, head, Fault::Answer(wrong.to_string())).await;
+        }
+        let (framing, encoding) = framed(head, &response);
+        let by_close = framing == Framing::UntilClose && encoding == Encoding::Identity;
+        let goes_on = may_go_on(head) && !by_close && !cx.flow.is_draining();
+        // What came of this request's body stays where it is; what was to be sent on is forgotten.
+        self.request.unstage();
+        self.response.clear();
+        let stage = self.response.stage();
+        response.write_head(response.body.length(), encoding == Encoding::Chunked, !goes_on, stage);
+        story.told.status = response.status();
+        story.told.heads = stage.len() as u64;
+        self.response.begin(framing, encoding, ChunkLimits::default());
+        let is_empty = matches!(framing, Framing::Empty | Framing::Length(0));
+        cx.flow.fed_by(if is_empty { BodySource::None } else { response.body.source() });
+        cx.flow.enter(Phase::Responding);
+        cx.flow.allow(limits.body_timeout);
+        // A body that is not to be sent is dropped, so that its sender learns it.
+        let body = (!is_empty).then_some(response.body).unwrap_or_default();
+        let (supply, producer) = body.begin();
+        let giving = async {
+            tokio::select! { biased;
+                given = transport::pump(self.response, &supply, cx.client, cx.flow.downward()) => given,
+                never = produce(producer) => match never {},
+            }
+        };
+        let given = attend(cx.client, self.request, limits, cx.flow, giving).await;
+        story.bytes_out = self.response.given();
+        let stop = match given {
+            Ok(Ok(())) => {
+                story.ended = Ended::Complete;
+                return if goes_on { Next::Again } else { Next::Close };
+            }
+            Ok(Err(End::Sink)) => Stop::Gone(Hangup::Reset),
+            Ok(Err(_)) => {
+                let why = supply.failure();
+                Stop::Origin(Fault::Answer(why.unwrap_or_else(|| "its body is shorter than was promised".to_owned())))
+            }
+            // Nothing moved for too long: whose turn was it?
+            Err(Stop::ClientSlow) if self.response.has_output() => Stop::ClientNotReading,
+            Err(Stop::ClientSlow) => Stop::Origin(Fault::Answer("its body made no progress".to_owned())),
+            Err(stop) => stop,
+        };
+        self.stopped(cx, story, head, stop).await
+    }
+}
+
+/// How the body travels: not at all, with its length, in chunks, or until the connection closes.
+fn framed(head: &RequestHead, response: &Response) -> (Framing, Encoding) {
+    if head.method() == b"HEAD" || response.is_bodiless() {
+        return (Framing::Empty, Encoding::Identity);
+    }
+    match (response.body.length(), head.version()) {
+        (Some(length), _) => (Framing::Length(length), Encoding::Identity),
+        (None, Version::Http11) => (Framing::UntilClose, Encoding::Chunked),
+        (None, Version::Http10) => (Framing::UntilClose, Encoding::Identity),
+    }
+}
+
+/// Runs the producer; that the body has ended is the pump's to say.
+async fn produce(producer: Option<Producer>) -> Infallible {
+    if let Some(producer) = producer {
+        producer.await;
+    }
+    std::future::pending().await
+}

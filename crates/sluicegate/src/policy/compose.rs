@@ -1,0 +1,148 @@
+//! Closures, tuples, and policies that are shared or absent.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::{OriginResponse, Policy, Request, Route, Verdict};
+use crate::record::{Client, Record};
+
+impl<F: Fn(&mut Request<'_>, &Client) -> Verdict + Send + Sync + 'static> Policy for F {
+    async fn admit(&self, request: &mut Request<'_>, client: &Client) -> Verdict {
+        self(request, client)
+    }
+
+    fn records(&self) -> bool {
+        false
+    }
+}
+
+/// Passes every question on.
+macro_rules! pass_on {
+    ($inner:ident, $of:ty, |$this:ident| $find:expr) => {
+        impl<$inner: Policy> Policy for $of {
+            const PARTS: usize = $inner::PARTS;
+
+            fn accept(&self, client: &Client) -> bool {
+                let $this = self;
+                $find.is_none_or(|inner| inner.accept(client))
+            }
+
+            async fn admit(&self, request: &mut Request<'_>, client: &Client) -> Verdict {
+                let $this = self;
+                match $find {
+                    Some(inner) => inner.admit(request, client).await,
+                    None => Verdict::Forward(Route::target()),
+                }
+            }
+
+            fn respond(&self, response: &mut OriginResponse<'_>, client: &Client) {
+                let $this = self;
+                if let Some(inner) = $find {
+                    inner.respond(response, client);
+                }
+            }
+
+            fn address(&self, client: &Client, address: SocketAddr) -> Result<(), String> {
+                let $this = self;
+                $find.map_or(Ok(()), |inner| inner.address(client, address))
+            }
+
+            fn records(&self) -> bool {
+                let $this = self;
+                $find.is_some_and(|inner| inner.records())
+            }
+
+            fn ended(&self, record: &Record<'_>) {
+                let $this = self;
+                if let Some(inner) = $find {
+                    inner.ended(record);
+                }
+            }
+
+            fn refused(&self, record: &Record<'_>) {
+                let $this = self;
+                if let Some(inner) = $find {
+                    inner.refused(record);
+                }
+            }
+        }
+    };
+}
+
+pass_on!(P, Arc<P>, |this| Some(&**this));
+pass_on!(P, Option<P>, |this| this.as_ref());
+
+/// Parts are counted through all members, however they are nested: which of them have been asked is then one
+/// number, that of the last, because they are asked in this order and none after one that refuses.
+macro_rules! tuple {
+    ($($member:ident $place:tt),+) => {
+        impl<$($member: Policy),+> Policy for ($($member,)+) {
+            const PARTS: usize = 0 $(+ $member::PARTS)+;
+
+            fn accept(&self, client: &Client) -> bool {
+                true $(&& self.$place.accept(client))+
+            }
+
+            #[allow(unused_assignments, reason = "the last member has none behind it")]
+            async fn admit(&self, request: &mut Request<'_>, client: &Client) -> Verdict {
+                let mut first = *request.asked;
+                let mut chosen = Route::target();
+                $(
+                    *request.asked = first;
+                    match self.$place.admit(request, client).await {
+                        Verdict::Forward(route) if chosen.is_target() => chosen = route,
+                        Verdict::Forward(_) => {}
+                        refused => return refused,
+                    }
+                    first = first.saturating_add($member::PARTS);
+                )+
+                // All have been.
+                *request.asked = first.saturating_sub(1);
+                Verdict::Forward(chosen)
+            }
+
+            fn respond(&self, response: &mut OriginResponse<'_>, client: &Client) {
+                reversed!([$(self.$place),+] respond(response, client));
+            }
+
+            fn address(&self, client: &Client, address: SocketAddr) -> Result<(), String> {
+                $(self.$place.address(client, address)?;)+
+                Ok(())
+            }
+
+            fn records(&self) -> bool {
+                false $(|| self.$place.records())+
+            }
+
+            #[allow(unused_assignments, reason = "the last member has none behind it")]
+            fn ended(&self, record: &Record<'_>) {
+                let mut first = 0_usize;
+                $(
+                    // In order, so the first that was not asked is the end of it.
+                    let Some(asked) = record.asked.checked_sub(first) else { return };
+                    if self.$place.records() {
+                        self.$place.ended(&Record { asked, ..record.clone() });
+                    }
+                    first = first.saturating_add($member::PARTS);
+                )+
+            }
+
+            fn refused(&self, record: &Record<'_>) {
+                $(if self.$place.records() { self.$place.refused(record); })+
+            }
+        }
+    };
+}
+
+/// The same call of each, the last first.
+macro_rules! reversed {
+    ([$first:expr $(, $rest:expr)*] $method:ident($response:ident, $client:ident)) => {
+        reversed!([$($rest),*] $method($response, $client));
+        $first.$method($response, $client);
+    };
+    ([] $method:ident($response:ident, $client:ident)) => {};
+}
+
+tuple!(A 0, B 1);
+tuple!(A 0, B 1, C 2);
+tuple!(A 0, B 1, C 2, D 3);

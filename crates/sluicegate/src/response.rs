@@ -1,0 +1,134 @@
+//! An answer of a policy's own.
+
+use std::time::SystemTime;
+
+use sluicegate_http1::Name;
+
+use crate::answer::reason;
+use crate::body::Body;
+use crate::edits::{self, EditError};
+use crate::forward::write_date;
+use crate::limits::Limits;
+
+/// A response that is made here: a status, fields, and one body.
+///
+/// How it is framed, `Date`, and whether the connection goes on are the proxy's affair. A text gets the
+/// `Content-Type` `text/plain; charset=utf-8` unless it has one. To a HEAD, and with 204 and 304, no body is sent, and none is
+/// asked for.
+///
+/// There is one body, given at the beginning; a second does not compile:
+///
+/// ```compile_fail
+/// use sluicegate::{Body, Response};
+///
+/// let response = Response::new(200, "one");
+/// let response = response.body(Body::from("two"));
+/// ```
+///
+/// nor does the same body in two answers:
+///
+/// ```compile_fail
+/// use sluicegate::{Body, Response};
+///
+/// let body = Body::from("one");
+/// let (first, second) = (Response::new(200, body), Response::new(200, body));
+/// ```
+///
+/// A status that is none, or a field that is not allowed (see [`EditError`]), is found when it is sent: then the client gets
+/// a 500 and the reason is logged. [`Response::check`] finds it before.
+#[derive(Debug)]
+pub struct Response {
+    status: u16,
+    /// Whole field lines.
+    fields: Vec<u8>,
+    has_type: bool,
+    has_date: bool,
+    wrong: Option<Wrong>,
+    pub(crate) body: Body,
+}
+
+/// Why a response cannot be sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Wrong {
+    /// A final status is 200 to 599 (RFC 9110 §15).
+    #[error("{0} is no final status; it must be between 200 and 599")]
+    Status(u16),
+    /// A field that is not allowed.
+    #[error(transparent)]
+    Field(#[from] EditError),
+}
+
+impl Response {
+    /// A response with this final status, 200 to 599, and this body.
+    #[must_use]
+    pub fn new(status: u16, body: impl Into<Body>) -> Self {
+        let wrong = (!(200..600).contains(&status)).then_some(Wrong::Status(status));
+        Self { status, fields: Vec::new(), has_type: false, has_date: false, wrong, body: body.into() }
+    }
+
+    /// One more field.
+    #[must_use]
+    pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let value = value.as_ref();
+        if let Err(error) = edits::check(name, value) {
+            self.wrong.get_or_insert(error.into());
+            return self;
+        }
+        self.has_type |= name.eq_ignore_ascii_case("content-type");
+        self.has_date |= Name::of(name.as_bytes()) == Name::Date;
+        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+            self.fields.extend_from_slice(part);
+        }
+        self
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Whether it can be sent.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn check(&self) -> Result<(), Wrong> {
+        self.wrong.clone().map_or(Ok(()), Err)
+    }
+
+    /// The same, and not larger than a response's head may be.
+    pub(crate) fn fits(&self, limits: &Limits) -> Result<(), Wrong> {
+        self.check()?;
+        let most = limits.response_head.bytes;
+        if self.fields.len() > most { Err(EditError::TooLarge(most).into()) } else { Ok(()) }
+    }
+
+    /// Whether a response with this status has no body, whatever it is to (RFC 9110 §6.4.1).
+    pub(crate) fn is_bodiless(&self) -> bool {
+        matches!(self.status, 204 | 304)
+    }
+
+    /// Writes the head. `length` is announced; `chunked` and `close` as they say.
+    pub(crate) fn write_head(&self, length: Option<u64>, chunked: bool, close: bool, out: &mut Vec<u8>) {
+        let line = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
+        out.extend_from_slice(line.as_bytes());
+        if !self.has_date {
+            write_date(SystemTime::now(), out);
+        }
+        if self.body.is_text() && !self.has_type && !self.is_bodiless() {
+            out.extend_from_slice(b"Content-Type: text/plain; charset=utf-8\r\n");
+        }
+        out.extend_from_slice(&self.fields);
+        if let Some(length) = length.filter(|_| !self.is_bodiless()) {
+            out.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes());
+        }
+        if chunked {
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        }
+        if close {
+            out.extend_from_slice(b"Connection: close\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
