@@ -1,10 +1,7 @@
-//! A forward proxy on 127.0.0.1:3128.
+//! A forward proxy on 127.0.0.1:3128: `curl -x http://127.0.0.1:3128 http://example.com/`.
 
-use sluicegate::{Proxy, transport::Listener};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:3128")?;
-    Proxy::builder().build()?.serve(Listener::new(listener)?, std::future::pending()).await;
-    Ok(())
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3128").await?;
+    sluicegate::Proxy::new().serve(listener).await
 }

@@ -2,15 +2,11 @@
 //! only when the other side has room for them.
 //!
 //! ```no_run
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use sluicegate::{Proxy, transport::Listener};
-//!
-//! let listener = std::net::TcpListener::bind("127.0.0.1:3128")?;
-//! let proxy = Proxy::builder().build()?;
-//! proxy.serve(Listener::new(listener)?, std::future::pending()).await;
-//! # Ok(())
-//! # }
+//! #[tokio::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3128").await?;
+//!     sluicegate::Proxy::new().serve(listener).await
+//! }
 //! ```
 //!
 //! The rooms, each using only those above it: [`limits`], `flow`, `bulk`, `buffer`, `pipe`,

@@ -1,5 +1,7 @@
 //! The proxy: made from settings, given listeners, stopped gracefully.
 
+mod serve;
+
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::time::MissedTickBehavior;
+pub use serve::Serve;
 
 use crate::answer;
 use crate::connection::{self, connection};
@@ -15,7 +17,7 @@ use crate::flow::{ConnectionState, TICK};
 use crate::limits::{LimitError, Limits};
 use crate::policy::{AllowAll, Policy};
 use crate::record::Client;
-use crate::transport::{Listener, Tcp, Transport};
+use crate::transport::{IntoListener, IntoTransport, Transport};
 use crate::worker::{Shared, Worker};
 
 /// Makes a [`Proxy`].
@@ -107,56 +109,31 @@ impl<P: Policy> Proxy<P> {
         }
     }
 
-    /// Accepts clients and serves each in a task of its own, until `stop` resolves; then serves
-    /// those that are in the queue already, and returns. See [`Proxy::drain`].
+    /// Serves the clients of a listener, each in a task of its own, once what this returns is awaited; for ever,
+    /// unless it is given a [graceful shutdown](Serve::with_graceful_shutdown).
     ///
-    /// An error of accept (no descriptors left) is logged once a second at most, and waited out.
-    pub async fn serve(&self, listener: Listener, stop: impl Future<Output = ()>) {
-        self.announce(listener.local_addr());
-        listener.tune(self.worker.limits().to_clients());
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut troubles = Troubles::default();
-        let mut stop = std::pin::pin!(stop);
-        // Accepted, and waiting for its permit: out of the select, so that a tick cannot lose it.
-        let mut next = None;
-        loop {
-            let permits = Arc::clone(&self.worker.shared.permits);
-            let accepted = tokio::select! { biased;
-                () = &mut stop => break,
-                _ = ticks.tick(), if !self.worker.is_at_rest() => {
-                    self.worker.sweep();
-                    continue;
-                }
-                // Beyond the limit one client per listener waits here, the others in its queue.
-                permit = permits.acquire_owned(), if next.is_some() => Ok(permit.ok()),
-                accepted = listener.accept(), if next.is_none() => accepted.map(|accepted| {
-                    next = Some(accepted);
-                    Arc::clone(&self.worker.shared.permits).try_acquire_owned().ok()
-                }),
-            };
-            match accepted {
-                Ok(Some(permit)) => {
-                    if let Some((tcp, peer)) = next.take() {
-                        self.welcome(tcp, peer, listener.local_addr(), Some(permit));
-                    }
-                }
-                Ok(None) => {}
-                Err(error) => troubles.wait_out(&error, &self.worker).await,
-            }
+    /// The listener is the standard library's, tokio's, or a [`Listener`](crate::transport::Listener); several may be
+    /// served at once.
+    pub fn serve(&self, listener: impl IntoListener) -> Serve<P> {
+        Serve::new(self.clone(), listener.into_listener())
+    }
+
+    /// Serves one client over a stream that somebody else has accepted: a tokio `TcpStream`, a duplex pipe, or
+    /// anything that reads and writes in a [`Stream`](crate::transport::Stream). Returns when its connection has ended. It
+    /// counts towards `max_connections`, and waits until there is room.
+    ///
+    /// Requests that lead back to the listener that accepted it are only noticed if that was
+    /// [announced](Proxy::announce). Cancel-safe: dropping it ends the connection.
+    ///
+    /// # Errors
+    /// Those of taking the stream over.
+    pub async fn serve_connection(&self, stream: impl IntoTransport, client: Client) -> io::Result<()> {
+        let stream = stream.into_transport(self.worker.limits())?;
+        let _permit = Arc::clone(&self.worker.shared.permits).acquire_owned().await;
+        if self.is_welcome(&stream, &client) {
+            self.enter(stream, client).await;
         }
-        if let Some((tcp, peer)) = next {
-            self.welcome(tcp, peer, listener.local_addr(), None);
-        }
-        // A client that is gone again is no reason to reset those behind it.
-        let mut errors = 0_u8;
-        while errors < 16 {
-            match listener.try_accept() {
-                Ok(Some((tcp, peer))) => self.welcome(tcp, peer, listener.local_addr(), None),
-                Ok(None) => break,
-                Err(_) => errors = errors.saturating_add(1),
-            }
-        }
+        Ok(())
     }
 
     /// Ends idle connections and lets the others finish, for at most `timeout`; then resets what
@@ -204,34 +181,30 @@ impl<P: Policy> Proxy<P> {
         self.worker.flows.states()
     }
 
-    fn welcome(
-        &self,
-        tcp: Tcp,
-        peer: SocketAddr,
-        listener: SocketAddr,
-        permit: Option<tokio::sync::OwnedSemaphorePermit>,
-    ) {
-        let who = Client::new(peer, listener);
-        match catch_unwind(AssertUnwindSafe(|| self.worker.shared.policy.accept(&who))) {
-            Ok(true) => {}
-            Ok(false) => return turn_away(&tcp),
+    /// Asks the policy; whoever it does not accept is told so.
+    fn is_welcome(&self, client: &impl Transport, who: &Client) -> bool {
+        match catch_unwind(AssertUnwindSafe(|| self.worker.shared.policy.accept(who))) {
+            Ok(true) => return true,
+            Ok(false) => turn_away(client),
             Err(_) => {
-                self.worker.count_panic(&who);
+                self.worker.count_panic(who);
                 self.worker.count_abort();
-                return tcp.abort();
+                client.abort();
             }
         }
-        if self.worker.is_at_rest() {
-            // Nobody turned the clock meanwhile.
-            self.worker.sweep();
-        }
+        false
+    }
+
+    /// Registers a connection, and serves it when it is awaited.
+    fn enter<C: Transport>(&self, client: C, who: Client) -> impl Future<Output = ()> + use<C, P> {
         let worker = Arc::clone(&self.worker);
-        // Registered before its task runs, or nobody would turn the clock for it.
-        let flow = worker.flows.enter(peer);
-        tokio::spawn(async move {
-            connection(&worker, tcp, who, flow).await;
-            drop(permit);
-        });
+        if worker.is_at_rest() {
+            // Nobody turned the clock meanwhile.
+            worker.sweep();
+        }
+        let flow = worker.flows.enter(who.address);
+        worker.keep_time();
+        async move { connection(&worker, client, who, flow).await }
     }
 }
 
@@ -243,28 +216,8 @@ pub fn future_sizes() -> (usize, usize) {
 }
 
 /// One try at saying why; a client that may not be here is not waited for.
-fn turn_away(tcp: &Tcp) {
+fn turn_away(client: &impl Transport) {
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    let _ = tcp.poll_write(&mut cx, &[io::IoSlice::new(answer::NOT_ALLOWED)]);
-    let _ = tcp.poll_shutdown(&mut cx);
-}
-
-/// Errors of accept: said at most once a second, with how many there were, and waited out.
-#[derive(Default)]
-struct Troubles {
-    unsaid: u64,
-    said: Option<std::time::Instant>,
-}
-
-impl Troubles {
-    async fn wait_out<P: Policy>(&mut self, error: &io::Error, worker: &Worker<P>) {
-        self.unsaid = self.unsaid.saturating_add(1);
-        if self.said.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) {
-            tracing::warn!(%error, times = self.unsaid, "cannot accept connections for now");
-            self.said = Some(std::time::Instant::now());
-            self.unsaid = 0;
-        }
-        tokio::time::sleep(TICK).await;
-        worker.sweep();
-    }
+    let _ = client.poll_write(&mut cx, &[io::IoSlice::new(answer::NOT_ALLOWED)]);
+    let _ = client.poll_shutdown(&mut cx);
 }

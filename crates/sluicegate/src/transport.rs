@@ -8,6 +8,7 @@
 //!   is never held across an await.
 
 mod gone;
+mod into;
 mod pump;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod scripted;
@@ -25,6 +26,7 @@ use crate::bulk::Conduit;
 
 pub use gone::Gone;
 pub(crate) use gone::Latch;
+pub use into::{IntoListener, IntoTransport};
 pub(crate) use pump::{End, attended_fill, fill, flush, pump, readable, shutdown, try_fill, write_once};
 pub(crate) use source::{Drain, Feed, Slot, Source, Supply};
 pub use stream::Stream;

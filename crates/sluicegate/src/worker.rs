@@ -3,15 +3,16 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Semaphore;
+use tokio::time::MissedTickBehavior;
 
 use crate::buffer::Pool;
 use crate::bulk::{Budget, Pipes};
-use crate::flow::Flows;
+use crate::flow::{Flows, TICK};
 use crate::limits::Limits;
 use crate::origin::{Gate, Idle, Resolver};
 use crate::policy::Policy;
@@ -97,6 +98,8 @@ pub(crate) struct Worker<P> {
     pub(crate) aborted: AtomicU64,
     /// Panics of the policy that were caught, each with its connection.
     pub(crate) panicked: AtomicU64,
+    /// Somebody turns the clock.
+    has_clock: AtomicBool,
     began: Instant,
 }
 
@@ -112,6 +115,7 @@ impl<P: Policy> Worker<P> {
             resolver: Resolver::default(),
             aborted: AtomicU64::new(0),
             panicked: AtomicU64::new(0),
+            has_clock: AtomicBool::new(false),
             began: Instant::now(),
             shared,
         }
@@ -143,6 +147,22 @@ impl<P: Policy> Worker<P> {
         self.origins.sweep(now, self.limits().origin_idle_timeout);
     }
 
+    /// Turns the clock ten times a second, in a task of its own, from now until there is nothing left to
+    /// sweep; unless somebody does.
+    pub(crate) fn keep_time(self: &Arc<Self>) {
+        if !self.has_clock.swap(true, SeqCst) {
+            let mut keeper = Keeper { worker: Arc::clone(self), is_relieved: false };
+            tokio::spawn(async move {
+                let mut ticks = tokio::time::interval(TICK);
+                ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                while !keeper.may_rest() {
+                    ticks.tick().await;
+                    keeper.worker.sweep();
+                }
+            });
+        }
+    }
+
     /// Whether there is anything to sweep.
     pub(crate) fn is_at_rest(&self) -> bool {
         self.flows.count() == 0 && self.origins.count() == 0
@@ -156,6 +176,33 @@ impl<P: Policy> Worker<P> {
     /// What may be dialled for `client`; what the operator `named`, without asking the policy.
     pub(crate) fn gate<'a>(&'a self, client: &'a Client, named: bool) -> impl Gate + 'a {
         PolicyGate { shared: &self.shared, client, named }
+    }
+}
+
+/// Whoever turns the clock. Its runtime may end before the connections of another: then the next takes over.
+struct Keeper<P: Policy> {
+    worker: Arc<Worker<P>>,
+    is_relieved: bool,
+}
+
+impl<P: Policy> Keeper<P> {
+    /// Gives the clock back if there is nothing to turn it for. Who comes meanwhile finds it given back and takes it, or
+    /// is seen here.
+    fn may_rest(&mut self) -> bool {
+        let Self { worker, is_relieved } = self;
+        if worker.is_at_rest() {
+            worker.has_clock.store(false, SeqCst);
+            *is_relieved = worker.is_at_rest() || worker.has_clock.swap(true, SeqCst);
+        }
+        *is_relieved
+    }
+}
+
+impl<P: Policy> Drop for Keeper<P> {
+    fn drop(&mut self) {
+        if !self.is_relieved {
+            self.worker.has_clock.store(false, SeqCst);
+        }
     }
 }
 

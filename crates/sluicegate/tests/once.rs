@@ -4,10 +4,10 @@
 
 mod support;
 
+use std::future::IntoFuture;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread;
 
-use sluicegate::transport::Listener;
 use sluicegate::{Limits, Proxy};
 use support::{Gate, Origin, Wire, get, ok};
 
@@ -22,9 +22,8 @@ fn a_listener_at_rest_holds_no_permit() {
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let [a, b, c] =
-                listeners.map(|listener| proxy.serve(Listener::new(listener).unwrap(), std::future::pending()));
-            tokio::join!(a, b, c);
+            let [a, b, c] = listeners.map(|listener| proxy.serve(listener).into_future());
+            let _ = tokio::join!(a, b, c);
         });
     });
     let origin = Origin::answering(|_| ok("served"));

@@ -63,7 +63,7 @@ async fn work(
     let mut serving = tokio::task::JoinSet::new();
     for listener in listeners {
         let (proxy, stop) = (proxy.clone(), stop.clone());
-        serving.spawn(async move { proxy.serve(listener, reached(stop, Phase::Finish)).await });
+        serving.spawn(async move { proxy.serve(listener).until(reached(stop, Phase::Finish)).await });
     }
     while serving.join_next().await.is_some() {}
     let mut drain = pin!(proxy.drain(patience));

@@ -63,6 +63,13 @@ impl Tcp {
         Self { read: Mutex::new(read), write: Some(write) }
     }
 
+    /// Bounds what the kernel holds.
+    pub(crate) fn tune(&self, tuning: Tuning) {
+        if let Ok(stream) = self.stream() {
+            tune(&SockRef::from(stream), tuning);
+        }
+    }
+
     fn stream(&self) -> io::Result<&TcpStream> {
         let write = self.write.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         Ok(write.as_ref())

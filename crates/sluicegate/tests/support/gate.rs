@@ -5,7 +5,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sluicegate::transport::Listener;
 use sluicegate::{Client, Ended, Fault, Limits, Policy, Proxy, Record};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::sync::oneshot;
@@ -151,7 +150,7 @@ impl Setup {
             runtime.block_on(async {
                 let drain = async { stopped.await.unwrap_or(Duration::ZERO) };
                 let mut timeout = Duration::ZERO;
-                one.serve(Listener::new(listener).unwrap(), async { timeout = drain.await }).await;
+                one.serve(listener).until(async { timeout = drain.await }).await.unwrap();
                 let _ = say_served.send(());
                 let _ = say_drained.send(one.drain(timeout).await);
             });

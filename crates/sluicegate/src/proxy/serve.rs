@@ -1,0 +1,166 @@
+//! Accepting clients from a listener, until it is to stop.
+
+use std::future::{IntoFuture, pending};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Proxy;
+use crate::flow::TICK;
+use crate::policy::Policy;
+use crate::record::Client;
+use crate::transport::{Listener, Tcp};
+
+/// A proxy and a listener: awaiting it serves its clients. Made by [`Proxy::serve`].
+///
+/// Dropping it, awaited or not, closes the listener; connections that have been accepted go on.
+#[must_use = "it serves nobody until it is awaited"]
+pub struct Serve<P> {
+    proxy: Proxy<P>,
+    listener: io::Result<Listener>,
+    stop: Option<Stop>,
+    timeout: Duration,
+}
+
+type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl<P: Policy> Serve<P> {
+    pub(super) fn new(proxy: Proxy<P>, listener: io::Result<Listener>) -> Self {
+        Self { proxy, listener, stop: None, timeout: Duration::MAX }
+    }
+
+    /// Where it listens; the real port if it was bound to port 0.
+    ///
+    /// # Errors
+    /// Those of taking the listener over.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        match &self.listener {
+            Ok(listener) => Ok(listener.local_addr()),
+            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        }
+    }
+
+    /// Stops when `signal` resolves: serves those that are in the listener's queue, closes it, ends idle connections,
+    /// and is done when those that run have finished, each of them by its own end or deadline. The proxy's
+    /// other listeners go on accepting, but what they serve ends after its present request, too.
+    pub fn with_graceful_shutdown(self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self { stop: Some(Box::pin(signal)), ..self }
+    }
+
+    /// How long a graceful shutdown waits for what runs, before it is reset. Default: as long as it takes.
+    pub fn shutdown_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// Accepts clients and serves each in a task of its own, until `stop` resolves; then serves
+    /// those that are in the queue already, and returns. What runs goes on: see [`Proxy::drain`].
+    ///
+    /// An error of accept (no descriptors left) is logged once a second at most, and waited out.
+    ///
+    /// # Errors
+    /// Those of taking the listener over.
+    pub async fn until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let Self { proxy, listener, .. } = self;
+        proxy.accept_until(&listener?, stop).await;
+        Ok(())
+    }
+}
+
+impl<P: Policy> IntoFuture for Serve<P> {
+    type Output = io::Result<()>;
+    type IntoFuture = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
+    fn into_future(mut self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let Some(stop) = self.stop.take() else { return self.until(pending()).await };
+            let (proxy, timeout) = (self.proxy.clone(), self.timeout);
+            self.until(stop).await?;
+            proxy.drain(timeout).await;
+            Ok(())
+        })
+    }
+}
+
+impl<P: Policy> Proxy<P> {
+    async fn accept_until(&self, listener: &Listener, stop: impl Future<Output = ()>) {
+        self.announce(listener.local_addr());
+        listener.tune(self.worker.limits().to_clients());
+        let mut troubles = Troubles::default();
+        let mut stop = pin!(stop);
+        // Accepted, and waiting for its permit.
+        let mut next = None;
+        loop {
+            let permits = Arc::clone(&self.worker.shared.permits);
+            let accepted = tokio::select! { biased;
+                () = &mut stop => break,
+                // Beyond the limit one client per listener waits here, the others in its queue.
+                permit = permits.acquire_owned(), if next.is_some() => Ok(permit.ok()),
+                accepted = listener.accept(), if next.is_none() => accepted.map(|accepted| {
+                    next = Some(accepted);
+                    Arc::clone(&self.worker.shared.permits).try_acquire_owned().ok()
+                }),
+            };
+            match accepted {
+                Ok(Some(permit)) => {
+                    if let Some((tcp, peer)) = next.take() {
+                        self.welcome(tcp, peer, listener.local_addr(), Some(permit));
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => troubles.wait_out(&error).await,
+            }
+        }
+        if let Some((tcp, peer)) = next {
+            self.welcome(tcp, peer, listener.local_addr(), None);
+        }
+        // A client that is gone again is no reason to reset those behind it.
+        let mut errors = 0_u8;
+        while errors < 16 {
+            match listener.try_accept() {
+                Ok(Some((tcp, peer))) => self.welcome(tcp, peer, listener.local_addr(), None),
+                Ok(None) => break,
+                Err(_) => errors = errors.saturating_add(1),
+            }
+        }
+    }
+
+    fn welcome(
+        &self,
+        tcp: Tcp,
+        peer: SocketAddr,
+        listener: SocketAddr,
+        permit: Option<tokio::sync::OwnedSemaphorePermit>,
+    ) {
+        let who = Client::new(peer, listener);
+        if !self.is_welcome(&tcp, &who) {
+            return;
+        }
+        // Registered before its task runs, or nobody would turn the clock for it.
+        let served = self.enter(tcp, who);
+        tokio::spawn(async move {
+            served.await;
+            drop(permit);
+        });
+    }
+}
+
+/// Errors of accept: said at most once a second, with how many there were, and waited out.
+#[derive(Default)]
+struct Troubles {
+    unsaid: u64,
+    said: Option<Instant>,
+}
+
+impl Troubles {
+    async fn wait_out(&mut self, error: &io::Error) {
+        self.unsaid = self.unsaid.saturating_add(1);
+        if self.said.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) {
+            tracing::warn!(%error, times = self.unsaid, "cannot accept connections for now");
+            self.said = Some(Instant::now());
+            self.unsaid = 0;
+        }
+        tokio::time::sleep(TICK).await;
+    }
+}
