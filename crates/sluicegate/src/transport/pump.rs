@@ -239,7 +239,7 @@ fn poll_fill<F: Source>(
     poll_read(pipe, from, lane, cx)
 }
 
-fn poll_read<F: Transport>(
+fn poll_read<F: Source>(
     pipe: &mut Pipe<'_>,
     from: &F,
     lane: Lane<'_>,

@@ -8,12 +8,14 @@
 
 pub mod gate;
 pub mod origin;
+pub mod serving;
 pub mod wire;
 
 use std::time::{Duration, Instant};
 
 pub use gate::{Gate, Setup, Told};
 pub use origin::Origin;
+pub use serving::Serving;
 pub use wire::{End, Message, Wire};
 
 /// No wait is longer. Far more than anything here takes on a busy machine.
