@@ -156,6 +156,18 @@ impl<P: Policy> Proxy<P> {
         aborted
     }
 
+    /// Its policy, which all workers share.
+    #[must_use]
+    pub fn policy(&self) -> &P {
+        &self.worker.shared.policy
+    }
+
+    /// The limits that it was made with.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        self.worker.limits()
+    }
+
     /// How many client connections of this worker are live.
     #[must_use]
     pub fn connection_count(&self) -> usize {
