@@ -187,10 +187,9 @@ struct Produced {
 
 const PIECE: usize = 16 * 1024;
 
-/// Sends `total` bytes of noise, and says how far it is.
-fn producer(total: usize, produced: &Arc<Produced>) -> Body {
-    let produced = Arc::clone(produced);
-    let noise = bytes::Bytes::from(noise(total, 7));
+/// Sends all of it, and says how far it is.
+fn producer(noise: bytes::Bytes, produced: &Arc<Produced>) -> Body {
+    let (total, produced) = (noise.len(), Arc::clone(produced));
     Body::push(move |mut sender| async move {
         struct Over(Arc<Produced>);
         impl Drop for Over {
@@ -222,11 +221,13 @@ fn a_push_producer_sends_as_fast_as_its_client_reads() {
     let mib = std::env::var("SLUICEGATE_PUSH").map_or(24, |n| n.parse().unwrap());
     let total: usize = mib << 20;
     let produced = Arc::new(Produced::default());
-    let one = Arc::clone(&produced);
-    let policy = move |_: &mut Request<'_>, _: &Client| Response::new(200, producer(total, &one)).into();
+    let (one, whole) = (Arc::clone(&produced), bytes::Bytes::from(noise(total, 7)));
+    let sent = whole.clone();
+    let policy = move |_: &mut Request<'_>, _: &Client| Response::new(200, producer(sent.clone(), &one)).into();
     let serving = Serving::start(Proxy::builder().limits(Limits::default()).policy(policy));
     let mut client = serving.client();
     client.send(ASK);
+    eventually("it sends", || produced.sent.load(SeqCst) > 0);
     settled("the producer waits", || produced.sent.load(SeqCst));
     assert!(produced.sent.load(SeqCst) < total as u64 / 2, "it does not wait for its client");
     let state = serving.proxy.connections()[0];
@@ -255,7 +256,7 @@ fn a_push_producer_sends_as_fast_as_its_client_reads() {
     assert!(most <= bound as u64 + RACE, "{most} bytes held, of {bound}");
     assert!(produced.paused.load(SeqCst) > 0 && produced.resumed.load(SeqCst) > 0);
     let at = got.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
-    same("the body", &unchunked(&got[at..]), &noise(total, 7));
+    same("the body", &unchunked(&got[at..]), &whole);
     eventually("it is over", || produced.over.load(SeqCst));
 }
 
@@ -281,10 +282,11 @@ fn a_producer_learns_at_once_that_its_client_has_gone() {
     for reads in [true, false] {
         let produced = Arc::new(Produced::default());
         let (one, learned) = (Arc::clone(&produced), Arc::new(AtomicUsize::new(0)));
+        let whole = bytes::Bytes::from(vec![0; 64 << 20]);
         let learns = Arc::clone(&learned);
         let policy = move |request: &mut Request<'_>, _: &Client| {
             if request.path_and_query() == "/push" {
-                return Response::new(200, producer(64 << 20, &one)).into();
+                return Response::new(200, producer(whole.clone(), &one)).into();
             }
             let (mut sender, body) = Body::channel();
             let learns = Arc::clone(&learns);
