@@ -257,7 +257,7 @@ fn poll_read<F: Source>(
 }
 
 /// The same past our own buffer; into it, if that cannot be.
-fn poll_splice<F: Transport>(
+fn poll_splice<F: Source>(
     pipe: &mut Pipe<'_>,
     from: &F,
     lane: Lane<'_>,

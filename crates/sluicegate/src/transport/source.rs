@@ -13,11 +13,20 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::Notify;
 
 use super::Transport;
+use crate::bulk::Conduit;
 
 /// A source of bytes; see [`Transport`] for what its functions promise.
 pub(crate) trait Source: Sync {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
     fn poll_read(&self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    fn splices(&self) -> bool {
+        false
+    }
+
+    fn poll_splice_in(&self, _cx: &mut Context<'_>, _conduit: &mut Conduit, _most: usize) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
 }
 
 impl<T: Transport> Source for T {
@@ -27,6 +36,14 @@ impl<T: Transport> Source for T {
 
     fn poll_read(&self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
         Transport::poll_read(self, cx, room)
+    }
+
+    fn splices(&self) -> bool {
+        Transport::splices(self)
+    }
+
+    fn poll_splice_in(&self, cx: &mut Context<'_>, conduit: &mut Conduit, most: usize) -> Poll<io::Result<usize>> {
+        Transport::poll_splice_in(self, cx, conduit, most)
     }
 }
 
