@@ -1,5 +1,6 @@
 //! The way to an origin: look its name up, race its addresses, keep its connections.
 
+mod connect;
 mod dial;
 mod resolve;
 mod reuse;
@@ -9,30 +10,50 @@ use std::time::{Duration, Instant};
 
 use sluicegate_http1::Host;
 
+pub use connect::{Checked, Connected, Connecting, Connector, Dial};
 pub(crate) use dial::Gate;
 pub(crate) use resolve::Resolver;
 pub(crate) use reuse::{Idle, Kept};
 
 use crate::limits::Limits;
 use crate::record::Fault;
-use crate::transport::Tcp;
+use crate::transport::Upstream;
 
 /// A new connection to an origin, and what it took to get it.
 #[derive(Debug)]
 pub(crate) struct Reached {
-    pub(crate) tcp: Tcp,
-    pub(crate) address: SocketAddr,
+    pub(crate) stream: Upstream,
+    /// None if it leads to no address.
+    pub(crate) address: Option<SocketAddr>,
     pub(crate) lookup: Option<Duration>,
     pub(crate) connect: Option<Duration>,
 }
 
-/// Looks `host` up, if it is a name, and connects to the first of its addresses that answers
-/// (RFC 8305), within `connect_timeout` in all. Cancel-safe: dropping it closes what it had begun.
+/// Connects to `host` by the `connector`, or [`directly`], within `connect_timeout` in all. Cancel-safe: dropping it
+/// closes what it had begun.
 pub(crate) async fn reach(
     host: Host<'_>,
     port: u16,
     resolver: &Resolver,
-    gate: &impl Gate,
+    gate: &(dyn Gate + Send + Sync),
+    limits: &Limits,
+    connector: Option<&dyn Connector>,
+) -> Result<Reached, Fault> {
+    let Some(connector) = connector else { return directly(host, port, resolver, gate, limits).await };
+    let begin = tokio::time::Instant::now();
+    let deadline = limits.connect_timeout.and_then(|t| begin.checked_add(t));
+    let connecting = connector.connect(Dial { host, port, gate, resolver, limits });
+    let connected = within(deadline, connecting).await;
+    let Connected { stream, address } = connected.unwrap_or_else(|| Err(Fault::ConnectTimeout(shown(host, port))))?;
+    Ok(Reached { stream, address, lookup: None, connect: Some(begin.elapsed()) })
+}
+
+/// Looks `host` up, if it is a name, and connects to the first of its addresses that answers (RFC 8305).
+async fn directly(
+    host: Host<'_>,
+    port: u16,
+    resolver: &Resolver,
+    gate: &(dyn Gate + Send + Sync),
     limits: &Limits,
 ) -> Result<Reached, Fault> {
     let begin = Instant::now();
@@ -51,7 +72,8 @@ pub(crate) async fn reach(
     let dialled = Instant::now();
     let racing = dial::race(first, later, port, gate, limits.to_origins(), &shown);
     let (tcp, address) = within(deadline, racing).await.unwrap_or_else(|| Err(Fault::ConnectTimeout(shown.clone())))?;
-    Ok(Reached { tcp, address, lookup: looked_up, connect: Some(dialled.elapsed()) })
+    let (stream, address) = (tcp.into(), Some(address));
+    Ok(Reached { stream, address, lookup: looked_up, connect: Some(dialled.elapsed()) })
 }
 
 /// `None` when the deadline came first.

@@ -15,6 +15,7 @@ use crate::answer;
 use crate::connection::{self, connection};
 use crate::flow::{ConnectionState, TICK};
 use crate::limits::{LimitError, Limits};
+use crate::origin::Connector;
 use crate::policy::{AllowAll, Policy};
 use crate::record::Client;
 use crate::transport::{IntoListener, IntoTransport, Transport};
@@ -25,6 +26,7 @@ pub struct Builder<P = AllowAll> {
     limits: Limits,
     policy: P,
     via: bool,
+    connector: Option<Arc<dyn Connector>>,
 }
 
 impl<P: Policy> Builder<P> {
@@ -38,8 +40,8 @@ impl<P: Policy> Builder<P> {
     /// Who decides and who is told.
     #[must_use]
     pub fn policy<Q: Policy>(self, policy: Q) -> Builder<Q> {
-        let Self { limits, via, .. } = self;
-        Builder { limits, policy, via }
+        let Self { limits, via, connector, .. } = self;
+        Builder { limits, policy, via, connector }
     }
 
     /// Whether `Via` is added to what is forwarded (RFC 9110 §7.6.3). Default: it is.
@@ -49,14 +51,23 @@ impl<P: Policy> Builder<P> {
         self
     }
 
+    /// Who connects to origins. Default: names are looked up by the system's configuration, and both families
+    /// raced (RFC 8305).
+    #[must_use]
+    pub fn connector(mut self, connector: impl Connector) -> Self {
+        self.connector = Some(Arc::new(connector));
+        self
+    }
+
     /// The proxy.
     ///
     /// # Errors
     /// The first setting that is out of its bounds.
     pub fn build(self) -> Result<Proxy<P>, LimitError> {
         self.limits.check()?;
-        let shared = Arc::new(Shared::new(self.limits, self.policy, self.via));
-        Ok(Proxy { worker: Arc::new(Worker::new(shared)) })
+        let mut shared = Shared::new(self.limits, self.policy, self.via);
+        shared.connector = self.connector;
+        Ok(Proxy { worker: Arc::new(Worker::new(Arc::new(shared))) })
     }
 }
 
@@ -83,7 +94,7 @@ impl Proxy {
     /// The default settings, to be changed.
     #[must_use]
     pub fn builder() -> Builder {
-        Builder { limits: Limits::default(), policy: AllowAll, via: true }
+        Builder { limits: Limits::default(), policy: AllowAll, via: true, connector: None }
     }
 }
 

@@ -17,6 +17,7 @@ mod stream;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod upstream;
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -31,6 +32,7 @@ pub(crate) use pump::{End, attended_fill, fill, flush, pump, readable, shutdown,
 pub(crate) use source::{Drain, Feed, Slot, Source, Supply};
 pub use stream::Stream;
 pub use tcp::{Listener, Tcp};
+pub use upstream::{Duplex, Upstream};
 
 /// What counts as "the peer has gone".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

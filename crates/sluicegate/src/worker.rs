@@ -14,7 +14,7 @@ use crate::buffer::Pool;
 use crate::bulk::{Budget, Pipes};
 use crate::flow::{Flows, TICK};
 use crate::limits::Limits;
-use crate::origin::{Gate, Idle, Resolver};
+use crate::origin::{Connector, Gate, Idle, Resolver};
 use crate::policy::Policy;
 use crate::record::{Client, Fault};
 
@@ -25,6 +25,8 @@ const KEPT_BUFFERS: usize = 256;
 pub(crate) struct Shared<P> {
     pub(crate) limits: Limits,
     pub(crate) policy: P,
+    /// Who connects to origins; None: we do.
+    pub(crate) connector: Option<Arc<dyn Connector>>,
     /// Our name in Via; different in each process, so that only a loop brings it back.
     pub(crate) pseudonym: String,
     /// Whether it is added.
@@ -47,7 +49,8 @@ impl<P: Policy> Shared<P> {
         let memory = limits.memory_total.map(|total| total.saturating_sub(bulk));
         let memory = memory.map(|total| Semaphore::new(bounds(total).min(Semaphore::MAX_PERMITS)));
         let (bulk, listeners, next_id) = (Budget::new(bulk), Mutex::default(), AtomicU64::new(1));
-        Self { limits, policy, pseudonym: pseudonym(), via, permits, memory, bulk, listeners, next_id }
+        let connector = None;
+        Self { limits, policy, connector, pseudonym: pseudonym(), via, permits, memory, bulk, listeners, next_id }
     }
 
     pub(crate) fn next_id(&self) -> u64 {
@@ -174,7 +177,7 @@ impl<P: Policy> Worker<P> {
     }
 
     /// What may be dialled for `client`; what the operator `named`, without asking the policy.
-    pub(crate) fn gate<'a>(&'a self, client: &'a Client, named: bool) -> impl Gate + 'a {
+    pub(crate) fn gate<'a>(&'a self, client: &'a Client, named: bool) -> impl Gate + Send + Sync + 'a {
         PolicyGate { shared: &self.shared, client, named }
     }
 }

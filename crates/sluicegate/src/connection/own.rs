@@ -8,7 +8,7 @@ use sluicegate_http1::{Framing, RequestHead, Version};
 use super::reply::{Pipes, may_go_on};
 use super::story::Story;
 use super::{Cx, Next};
-use crate::body::Producer;
+use crate::body::{Body, Producer};
 use crate::exchange::{Stop, attend};
 use crate::flow::{BodySource, Phase};
 use crate::pipe::Encoding;
@@ -48,7 +48,7 @@ impl Pipes<'_, '_> {
         cx.flow.enter(Phase::Responding);
         cx.flow.allow(limits.body_timeout);
         // A body that is not to be sent is dropped, so that its sender learns it.
-        let body = (!is_empty).then_some(response.body).unwrap_or_default();
+        let body = if is_empty { Body::empty() } else { response.body };
         let (supply, producer) = body.begin();
         let giving = async {
             tokio::select! { biased;

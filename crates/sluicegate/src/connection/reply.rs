@@ -11,7 +11,7 @@ use crate::origin::Kept;
 use crate::pipe::Pipe;
 use crate::policy::Policy;
 use crate::record::{Ended, Fault};
-use crate::transport::{self, Tcp, Transport};
+use crate::transport::{self, Transport, Upstream};
 use crate::tunnel::tunnel;
 
 /// Whether another request may follow this one, whatever it is answered: only one without a body is certain
@@ -135,7 +135,7 @@ impl Pipes<'_, '_> {
         &mut self,
         cx: &Cx<'_, C, P>,
         story: &mut Story<'_, P>,
-        origin: &Tcp,
+        origin: &Upstream,
     ) -> Next {
         story.tunnel = true;
         let limits = cx.worker.limits();

@@ -16,7 +16,7 @@ use crate::origin::{self, Kept, Reached};
 use crate::pipe::{Encoding, Pipe};
 use crate::policy::{Policy, Request, Route, Verdict, host_field};
 use crate::record::{Ended, Fault};
-use crate::transport::{self, Tcp, Transport};
+use crate::transport::{self, Transport, Upstream};
 
 /// Serves the request whose head is complete.
 pub(super) async fn serve<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) -> Next {
@@ -176,7 +176,7 @@ async fn connect<C: Transport, P: Policy>(
     stage.extend_from_slice(b"HTTP/1.1 200 Connection established\r\n\r\n");
     story.told.status = 200;
     story.told.heads = stage.len() as u64;
-    pipes.tunnel(cx, story, &reached.tcp).await
+    pipes.tunnel(cx, story, &reached.stream).await
 }
 
 /// A request in absolute-form: over a kept connection if there is one, else over a new one; and
@@ -214,19 +214,19 @@ async fn plain<C: Transport, P: Policy>(
         let reused = kept.is_some();
         let origin = match kept.take() {
             Some(kept) => {
-                story.origin = Some(kept.address);
+                story.origin = kept.address;
                 kept
             }
             None => match reach(cx, pipes.request, way).await {
                 Ok(reached) => {
                     note(story, &reached);
-                    Kept::new(way.dial, reached.tcp, reached.address)
+                    Kept::new(way.dial, reached.stream, reached.address)
                 }
                 Err(stop) => return pipes.stopped(cx, story, head, stop).await,
             },
         };
         story.reused = reused;
-        let ended = exchange(cx, pipes, story, ask, &way.target, &origin.tcp).await;
+        let ended = exchange(cx, pipes, story, ask, &way.target, &origin.stream).await;
         let unspent = pipes.request.is_unspent() && pipes.response_head.is_empty() && !story.told.heard;
         match ended {
             Err(Stop::Origin(Fault::OriginClosed)) if reused && idempotent && unspent => {
@@ -244,7 +244,7 @@ async fn exchange<C: Transport, P: Policy>(
     story: &mut Story<'_, P>,
     ask: &Ask<'_>,
     target: &Target<'_>,
-    origin: &Tcp,
+    origin: &Upstream,
 ) -> Result<Answered, Stop> {
     let Ask { head, framing, max_forwards, .. } = ask;
     let (via, edits) = (cx.worker.via(), story.edits.some());
@@ -282,7 +282,7 @@ async fn finish<C: Transport, P: Policy>(
     story.bytes_in = pipes.request.given();
     story.bytes_out = pipes.response.given();
     match ended {
-        Ok(Answered::Switched) => pipes.tunnel(cx, story, &origin.tcp).await,
+        Ok(Answered::Switched) => pipes.tunnel(cx, story, &origin.stream).await,
         Ok(Answered::Whole { client_persists, origin_persists }) => {
             story.ended = Ended::Complete;
             if origin_persists {
@@ -293,7 +293,7 @@ async fn finish<C: Transport, P: Policy>(
         }
         Err(stop) => {
             // An exchange that was cut short must not look complete to the origin either.
-            origin.tcp.abort();
+            origin.stream.abort();
             drop(origin);
             pipes.stopped(cx, story, head, stop).await
         }
@@ -313,12 +313,13 @@ async fn reach<C: Transport, P: Policy>(
     let gate = worker.gate(cx.who, way.is_named);
     let port = way.dial.port.unwrap_or(80);
     // Boxed: rare, and larger than all the rest of an exchange.
-    let reaching = Box::pin(origin::reach(way.dial.host, port, &worker.resolver, &gate, limits));
+    let connector = worker.shared.connector.as_deref();
+    let reaching = Box::pin(origin::reach(way.dial.host, port, &worker.resolver, &gate, limits, connector));
     attend(cx.client, request, limits, cx.flow, reaching).await?.map_err(Stop::Origin)
 }
 
 fn note<P: Policy>(story: &mut Story<'_, P>, reached: &Reached) {
-    story.origin = Some(reached.address);
+    story.origin = reached.address;
     story.lookup = reached.lookup;
     story.connect = reached.connect;
 }

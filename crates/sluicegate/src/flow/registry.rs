@@ -58,9 +58,11 @@ impl Flows {
 
     /// Ends everything at once; how many connections that were.
     pub(crate) fn abort(&self) -> usize {
+        // Before they are woken: on another thread they may be gone by then.
+        let live = self.count();
         self.clock.abort();
         self.wake_if(|_| true);
-        self.count()
+        live
     }
 
     /// Resolves when no connection is left.

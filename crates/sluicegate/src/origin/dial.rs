@@ -18,7 +18,7 @@ use crate::transport::Tcp;
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Says of each address whether it may be dialled.
-pub(crate) trait Gate: Sync {
+pub(crate) trait Gate {
     /// # Errors
     /// The fault to answer with if no other address remains.
     fn check(&self, address: SocketAddr) -> Result<(), Fault>;
@@ -33,7 +33,7 @@ pub(crate) async fn race(
     addresses: Vec<IpAddr>,
     later: Option<Later>,
     port: u16,
-    gate: &impl Gate,
+    gate: &(dyn Gate + Send + Sync),
     tuning: Tuning,
     shown: &str,
 ) -> Result<(Tcp, SocketAddr), Fault> {

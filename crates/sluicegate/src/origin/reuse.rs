@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sluicegate_http1::Authority;
 
-use crate::transport::{Tcp, Transport};
+use crate::transport::{Transport, Upstream};
 
 /// No single origin keeps more than this many, so that one of them cannot crowd out the others.
 const PER_ORIGIN: usize = 64;
@@ -18,13 +18,14 @@ const PER_ORIGIN: usize = 64;
 pub(crate) struct Kept {
     /// See [`key`]. Built once in the connection's life.
     key: Box<[u8]>,
-    pub(crate) tcp: Tcp,
-    pub(crate) address: SocketAddr,
+    pub(crate) stream: Upstream,
+    /// None if it leads to no address: then it is not lent to others.
+    pub(crate) address: Option<SocketAddr>,
 }
 
 impl Kept {
-    pub(crate) fn new(to: Authority<'_>, tcp: Tcp, address: SocketAddr) -> Self {
-        Self { key: key(to).into(), tcp, address }
+    pub(crate) fn new(to: Authority<'_>, stream: Upstream, address: Option<SocketAddr>) -> Self {
+        Self { key: key(to).into(), stream, address }
     }
 
     /// Whether it leads to `to`: by its key, which needs none built to compare.
@@ -84,7 +85,7 @@ impl Idle {
         if let Some(own) = last.take() {
             if !own.leads_to(to) {
                 self.checkin(own, now);
-            } else if !own.tcp.is_stale(peek) && may(own.address) {
+            } else if !own.stream.is_stale(peek) && own.address.is_none_or(&may) {
                 return Some(own);
             }
         }
@@ -99,10 +100,10 @@ impl Idle {
         }
         let of_origin = kept.get_mut(&*key(to))?;
         loop {
-            let open = of_origin.iter().rposition(|(one, _)| may(one.address))?;
+            let open = of_origin.iter().rposition(|(one, _)| one.address.is_some_and(&may))?;
             let (one, _) = of_origin.remove(open);
             *count = count.saturating_sub(1);
-            if !one.tcp.is_stale(true) {
+            if !one.stream.is_stale(true) {
                 return Some(one);
             }
         }
@@ -129,7 +130,7 @@ impl Idle {
         let Shelf { kept, count } = &mut *self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         *count = 0;
         kept.retain(|_, of_origin| {
-            of_origin.retain(|(one, since)| now.saturating_sub(*since) < timeout && !one.tcp.is_stale(false));
+            of_origin.retain(|(one, since)| now.saturating_sub(*since) < timeout && !one.stream.is_stale(false));
             *count = count.saturating_add(of_origin.len());
             !of_origin.is_empty()
         });
@@ -144,6 +145,7 @@ impl Idle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::Tcp;
 
     #[tokio::test]
     async fn leads_where_its_key_says() {
@@ -152,7 +154,7 @@ mod tests {
         let all = ["a", "A:80", "a:", "a:81", "b", "ab", "a:8", "a:80", "[::1]", "[::1]:80", "1.2.3.4:80"];
         let all = all.map(|text| Authority::parse(text.as_bytes()).unwrap());
         for one in all {
-            let kept = Kept::new(one, Tcp::connect(address).await.unwrap(), address);
+            let kept = Kept::new(one, Tcp::connect(address).await.unwrap().into(), Some(address));
             for other in all {
                 assert_eq!(kept.leads_to(other), key(one) == key(other), "{one:?} {other:?}");
             }

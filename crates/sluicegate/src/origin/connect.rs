@@ -1,0 +1,159 @@
+//! How a connection to an origin is made, for those who want to make it themselves.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::Pin;
+
+use sluicegate_http1::Host;
+
+use super::dial::Gate;
+use super::{Reached, Resolver, directly};
+use crate::limits::Limits;
+use crate::record::Fault;
+use crate::transport::{Duplex, Tcp, Upstream};
+
+/// Makes the connections to origins, instead of looking names up and dialling: through a parent proxy, in TLS, to an origin
+/// in the same process.
+///
+/// It is asked when no kept connection leads where a request goes. What it does has
+/// [`Limits::connect_timeout`] in all, and is dropped when the client goes: it must be cancel-safe.
+///
+/// ```
+/// use sluicegate::{Connected, Connecting, Connector, Dial, Fault};
+/// use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
+/// use tokio::net::TcpStream;
+///
+/// /// Everything goes through a tunnel of another proxy.
+/// struct Parent(&'static str);
+///
+/// impl Connector for Parent {
+///     fn connect<'a>(&'a self, dial: Dial<'a>) -> Connecting<'a> {
+///         Box::pin(async move {
+///             let failed = |error: std::io::Error| Fault::Connect(self.0.to_owned(), error.to_string());
+///             let mut parent = BufStream::new(TcpStream::connect(self.0).await.map_err(failed)?);
+///             let ask = format!("CONNECT {dial} HTTP/1.1\r\nHost: {dial}\r\n\r\n");
+///             parent.write_all(ask.as_bytes()).await.map_err(failed)?;
+///             parent.flush().await.map_err(failed)?;
+///             let mut line = String::new();
+///             parent.read_line(&mut line).await.map_err(failed)?;
+///             if !line.starts_with("HTTP/1.1 200 ") {
+///                 return Err(Fault::Connect(self.0.to_owned(), line));
+///             }
+///             while line != "\r\n" {
+///                 line.clear();
+///                 parent.read_line(&mut line).await.map_err(failed)?;
+///             }
+///             // The parent is the operator's, and the parent's rules decide about the origin.
+///             Ok(Connected::named_by_operator(parent, None))
+///         })
+///     }
+/// }
+///
+/// let proxy = sluicegate::Proxy::builder().connector(Parent("10.0.0.1:3128")).build()?;
+/// # Ok::<(), sluicegate::LimitError>(())
+/// ```
+pub trait Connector: Send + Sync + 'static {
+    /// Connects to what `dial` says. Each address that a client's request led to has to pass [`Dial::check`],
+    /// whose result is needed for [`Connected::checked`].
+    ///
+    /// # Errors
+    /// What the client is told, and the log.
+    fn connect<'a>(&'a self, dial: Dial<'a>) -> Connecting<'a>;
+}
+
+/// What [`Connector::connect`] returns.
+pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Connected, Fault>> + Send + 'a>>;
+
+/// Where a connection is to lead, and the rules about it. It is shown as `host:port`.
+#[derive(Clone, Copy)]
+pub struct Dial<'a> {
+    pub(super) host: Host<'a>,
+    pub(super) port: u16,
+    pub(super) gate: &'a (dyn Gate + Send + Sync),
+    pub(super) resolver: &'a Resolver,
+    pub(super) limits: &'a Limits,
+}
+
+impl Dial<'_> {
+    /// The host: a name in the client's case, or an address.
+    #[must_use]
+    pub fn host(&self) -> Host<'_> {
+        self.host
+    }
+
+    /// The port, 1 to 65535.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Asks the policy and the proxy's own rules about an address, before it is dialled.
+    ///
+    /// # Errors
+    /// What the client is told if no other address is left.
+    pub fn check(&self, address: SocketAddr) -> Result<Checked, Fault> {
+        self.gate.check(address).map(|()| Checked(address))
+    }
+
+    /// What the proxy does without a connector: looks the name up, and races its addresses (RFC 8305).
+    ///
+    /// # Errors
+    /// What the client is told.
+    pub async fn directly(&self) -> Result<Connected, Fault> {
+        let Reached { stream, address, .. } =
+            directly(self.host, self.port, self.resolver, self.gate, self.limits).await?;
+        Ok(Connected { stream, address })
+    }
+}
+
+impl fmt::Display for Dial<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+impl fmt::Debug for Dial<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Dial({self})")
+    }
+}
+
+/// An address that a client may be connected to: made by [`Dial::check`] only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checked(SocketAddr);
+
+impl Checked {
+    /// The address.
+    #[must_use]
+    pub fn address(self) -> SocketAddr {
+        self.0
+    }
+}
+
+/// A connection to an origin.
+#[derive(Debug)]
+pub struct Connected {
+    pub(super) stream: Upstream,
+    pub(super) address: Option<SocketAddr>,
+}
+
+impl Connected {
+    /// A socket that is connected to an address that was checked. It is kept for further requests.
+    ///
+    /// # Errors
+    /// Those of `setsockopt(2)`.
+    pub fn tcp(stream: tokio::net::TcpStream, to: Checked) -> std::io::Result<Self> {
+        Ok(Self { stream: Tcp::new(stream)?.into(), address: Some(to.0) })
+    }
+
+    /// A stream of any kind that leads to an address that was checked.
+    pub fn checked(stream: impl Duplex + 'static, to: Checked) -> Self {
+        Self { stream: Upstream::stream(stream), address: Some(to.0) }
+    }
+
+    /// A stream to what no client has named (a parent proxy, an origin in this process), so that no address is to be
+    /// checked. `address` is what the log shows.
+    pub fn named_by_operator(stream: impl Duplex + 'static, address: Option<SocketAddr>) -> Self {
+        Self { stream: Upstream::stream(stream), address }
+    }
+}
