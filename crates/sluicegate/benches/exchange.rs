@@ -9,7 +9,7 @@
 use std::net::SocketAddr;
 
 use criterion::Criterion;
-use sluicegate::{Proxy, transport::Listener};
+use sluicegate::Proxy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -35,10 +35,7 @@ async fn connected(fields: usize) -> (TcpStream, Vec<u8>) {
     tokio::spawn(answer_all(origin));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        let proxy = Proxy::builder().build().unwrap();
-        proxy.serve(Listener::new(listener).unwrap(), std::future::pending()).await;
-    });
+    tokio::spawn(async move { Proxy::new().serve(listener).await });
     let client = TcpStream::connect(address).await.unwrap();
     client.set_nodelay(true).unwrap();
     (client, request(target, fields))

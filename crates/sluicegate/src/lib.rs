@@ -29,8 +29,9 @@ pub mod limits;
 
 pub mod flow;
 
-mod buffer;
 mod bulk;
+
+mod buffer;
 mod pipe;
 pub mod transport;
 
