@@ -103,6 +103,30 @@ pub(crate) struct Access {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Forwarding")]
 pub(crate) struct Forwarding {
+    /// Be the reverse proxy of an origin, for paths with this prefix; may be repeated [default: none]
+    ///
+    /// As /=127.0.0.1:8080 or /app=app.internal:8080/base: GET /app/x goes to app.internal:8080 as GET
+    /// /base/x. The longest prefix counts. With this flag nothing is forwarded elsewhere: CONNECT is
+    /// refused, and so is any path without an origin. The origins may be on this machine; --allow-client
+    /// says who may come, as always.
+    #[arg(long, value_name = "PREFIX=ORIGIN", value_parser = units::mount)]
+    pub(crate) reverse: Vec<Mount>,
+
+    /// With --reverse: pass the Host on that the client sent, instead of the origin's own
+    #[arg(long, requires = "reverse")]
+    pub(crate) reverse_keep_host: bool,
+
+    /// With --reverse: what becomes of X-Forwarded-For, -Proto and -Host
+    ///
+    /// replace: they name this client alone. append: behind a proxy that is trusted. remove: there are
+    /// none. keep: as they came, which any client can forge.
+    #[arg(long, value_name = "WHAT", default_value = "replace", requires = "reverse")]
+    pub(crate) x_forwarded: HopsArg,
+
+    /// With --reverse: the same of Forwarded (RFC 7239)
+    #[arg(long, value_name = "WHAT", default_value = "replace", requires = "reverse")]
+    pub(crate) forwarded: HopsArg,
+
     /// What it means when a client ends its sending side while it waits for its response
     ///
     /// abort: it has gone, and the origin's work is cancelled at once. allow: it still reads (as
@@ -127,6 +151,22 @@ pub(crate) struct Forwarding {
 pub(crate) enum HalfCloseArg {
     Abort,
     Allow,
+}
+
+/// A prefix, and the origin behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mount {
+    pub(crate) prefix: String,
+    pub(crate) origin: String,
+}
+
+/// See [`sluicegate::Hops`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HopsArg {
+    Replace,
+    Append,
+    Remove,
+    Keep,
 }
 
 /// How long what may take. The defaults are those of [`Limits`].

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluicegate::limits::SocketBuffers;
-use sluicegate::{HalfClose, Limits};
+use sluicegate::{HalfClose, Hops, Limits, Reverse};
 use tracing::level_filters::LevelFilter;
 
 use crate::args::{
-    Access, Args, DEFAULT_PORT, Deadlines, HalfCloseArg, Listen, LogFormat, LogLevel, Logs, Size, Sizes,
+    Access, Args, DEFAULT_PORT, Deadlines, Forwarding, HalfCloseArg, HopsArg, Listen, LogFormat, LogLevel, Logs, Mount,
+    Size, Sizes,
 };
 use crate::rules::Rules;
 
@@ -27,6 +28,8 @@ pub(crate) struct Config {
     /// Per worker. None: as many as there are descriptors for.
     pub(crate) max_idle_origins: Option<usize>,
     pub(crate) via: bool,
+    /// Instead of forwarding.
+    pub(crate) reverse: Option<Reverse>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) access_log: Option<LogFile>,
@@ -67,6 +70,7 @@ impl Config {
             max_connections: listening.max_connections,
             max_idle_origins: forwarding.max_idle_origins,
             via: !forwarding.no_via,
+            reverse: reverse(&forwarding)?,
             rules: Arc::new(Rules::new(access.allow_client, access.allow_range)),
             shutdown_timeout: listening.shutdown_timeout.0,
             log_query: logs.log_query,
@@ -106,6 +110,30 @@ fn closed_or_deliberate(address: std::net::SocketAddr, access: &Access) -> Resul
         "--listen {address} can be reached by other machines; say which of them may use the proxy \
          with --allow-client, for example --allow-client {example}"
     ))
+}
+
+/// The reverse proxy, if it is to be one.
+fn reverse(forwarding: &Forwarding) -> Result<Option<Reverse>, String> {
+    if forwarding.reverse.is_empty() {
+        return Ok(None);
+    }
+    let mut reverse = Reverse::new()
+        .keep_host(forwarding.reverse_keep_host)
+        .x_forwarded(hops(forwarding.x_forwarded))
+        .forwarded(hops(forwarding.forwarded));
+    for Mount { prefix, origin } in &forwarding.reverse {
+        reverse = reverse.mount(prefix, origin).map_err(|error| format!("--reverse {prefix}={origin}: {error}"))?;
+    }
+    Ok(Some(reverse))
+}
+
+fn hops(hops: HopsArg) -> Hops {
+    match hops {
+        HopsArg::Replace => Hops::Replace,
+        HopsArg::Append => Hops::Append,
+        HopsArg::Remove => Hops::Remove,
+        HopsArg::Keep => Hops::Keep,
+    }
 }
 
 fn limits(sizes: &Sizes, deadlines: &Deadlines, half_close: HalfClose) -> Limits {

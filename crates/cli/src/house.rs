@@ -1,23 +1,25 @@
-//! What this proxy decides and writes down, each as a policy of its own: who may use it, where they may go, and the
-//! access log.
+//! What this proxy decides and writes down, each as a policy of its own: who may use it, where they may go, whether it is
+//! a reverse proxy, and the access log.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sluicegate::{Client, Policy, Record};
+use sluicegate::{Client, Policy, Record, Reverse};
 
 use crate::access_log::AccessLog;
+use crate::config::Config;
 use crate::rules::Rules;
 
 /// The log stands first: whatever the others decide, it is told.
-pub(crate) type House = (Option<Log>, Clients, Destinations);
+pub(crate) type House = (Option<Log>, Clients, Destinations, Option<Reverse>);
 
 /// The proxy of one worker.
 pub(crate) type Proxy = sluicegate::Proxy<House>;
 
 /// All of it.
-pub(crate) fn house(rules: &Arc<Rules>, log: Option<Arc<AccessLog>>) -> House {
-    (log.map(Log), Clients(Arc::clone(rules)), Destinations(Arc::clone(rules)))
+pub(crate) fn house(config: &Config, log: Option<Arc<AccessLog>>) -> House {
+    let rules = || Arc::clone(&config.rules);
+    (log.map(Log), Clients(rules()), Destinations(rules()), config.reverse.clone())
 }
 
 /// `--access-log`, or lines on the terminal.

@@ -97,7 +97,7 @@ fn proxy(config: &Config, shares: &Shares, log: Option<Arc<AccessLog>>) -> anyho
     limits.max_connections = shares.max_connections;
     limits.max_idle_origins = shares.max_idle_origins;
     limits.bulk_total = shares.bulk_total;
-    let house = house(&config.rules, log);
+    let house = house(config, log);
     Ok(sluicegate::Proxy::builder().limits(limits).via(config.via).policy(house).build()?)
 }
 

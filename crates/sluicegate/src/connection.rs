@@ -61,20 +61,20 @@ pub(crate) enum Next {
 ///
 /// What panics in here (a policy) takes nothing else with it: the client is reset, and the panic goes no further.
 pub(crate) async fn connection<C: Transport, P: Policy>(worker: &Worker<P>, client: C, who: Client, flow: Entered) {
-    let who = Present(who);
-    let cx = Cx { worker, client: &client, who: &who.0, flow: &flow };
+    let _present = Present(&who);
+    let cx = Cx { worker, client: &client, who: &who, flow: &flow };
     // Nothing is looked at afterwards but what is atomic, or behind a lock that minds no panic.
     if AssertUnwindSafe(wait_and_serve(&cx)).catch_unwind().await.is_err() {
-        worker.count_panic(&who.0);
+        worker.count_panic(&who);
         worker.count_abort();
         client.abort();
     }
 }
 
 /// A client that is there until this is dropped.
-struct Present(Client);
+struct Present<'a>(&'a Client);
 
-impl Drop for Present {
+impl Drop for Present<'_> {
     fn drop(&mut self) {
         self.0.leave();
     }

@@ -49,6 +49,8 @@ mod response;
 
 pub mod policy;
 
+mod reverse;
+
 mod origin;
 
 mod worker;
@@ -78,6 +80,7 @@ pub use policy::{AllowAll, Origin, OriginError, OriginResponse, Policy, Request,
 pub use proxy::{Builder, Proxy};
 pub use record::{Client, Ended, Extensions, Fault, Record};
 pub use response::{Response, Wrong};
+pub use reverse::{Hops, Reverse, ReverseError};
 /// What requests and responses are made of: pure HTTP/1.
 pub use sluicegate_http1 as http1;
 pub use sluicegate_http1::{Host, Target};

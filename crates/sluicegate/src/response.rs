@@ -22,7 +22,7 @@ use crate::limits::Limits;
 /// use sluicegate::{Body, Response};
 ///
 /// let response = Response::new(200, "one");
-/// let response = response.body(Body::from("two"));
+/// let response = response.body(Body::from("two")); // there is no such method
 /// ```
 ///
 /// nor does the same body in two answers:
@@ -37,14 +37,18 @@ use crate::limits::Limits;
 /// A status that is none, or a field that is not allowed (see [`EditError`]), is found when it is sent: then the client gets
 /// a 500 and the reason is logged. [`Response::check`] finds it before.
 #[derive(Debug)]
-pub struct Response {
+pub struct Response(Box<Inner>);
+
+/// In a box, so that a verdict is small: most are none of these.
+#[derive(Debug)]
+struct Inner {
     status: u16,
     /// Whole field lines.
     fields: Vec<u8>,
     has_type: bool,
     has_date: bool,
     wrong: Option<Wrong>,
-    pub(crate) body: Body,
+    body: Body,
 }
 
 /// Why a response cannot be sent.
@@ -64,7 +68,8 @@ impl Response {
     #[must_use]
     pub fn new(status: u16, body: impl Into<Body>) -> Self {
         let wrong = (!(200..600).contains(&status)).then_some(Wrong::Status(status));
-        Self { status, fields: Vec::new(), has_type: false, has_date: false, wrong, body: body.into() }
+        let body = body.into();
+        Self(Box::new(Inner { status, fields: Vec::new(), has_type: false, has_date: false, wrong, body }))
     }
 
     /// One more field.
@@ -72,13 +77,13 @@ impl Response {
     pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
         if let Err(error) = edits::check(name, value) {
-            self.wrong.get_or_insert(error.into());
+            self.0.wrong.get_or_insert(error.into());
             return self;
         }
-        self.has_type |= name.eq_ignore_ascii_case("content-type");
-        self.has_date |= Name::of(name.as_bytes()) == Name::Date;
+        self.0.has_type |= name.eq_ignore_ascii_case("content-type");
+        self.0.has_date |= Name::of(name.as_bytes()) == Name::Date;
         for part in [name.as_bytes(), b": ", value, b"\r\n"] {
-            self.fields.extend_from_slice(part);
+            self.0.fields.extend_from_slice(part);
         }
         self
     }
@@ -86,7 +91,7 @@ impl Response {
     /// The status.
     #[must_use]
     pub fn status(&self) -> u16 {
-        self.status
+        self.0.status
     }
 
     /// Whether it can be sent.
@@ -94,32 +99,42 @@ impl Response {
     /// # Errors
     /// The first thing that is wrong with it.
     pub fn check(&self) -> Result<(), Wrong> {
-        self.wrong.clone().map_or(Ok(()), Err)
+        self.0.wrong.clone().map_or(Ok(()), Err)
     }
 
-    /// The same, and not larger than a response's head may be.
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> &Body {
+        &self.0.body
+    }
+
+    pub(crate) fn into_body(self) -> Body {
+        self.0.body
+    }
+
+    /// The same as [`Response::check`], and not larger than a response's head may be.
     pub(crate) fn fits(&self, limits: &Limits) -> Result<(), Wrong> {
         self.check()?;
         let most = limits.response_head.bytes;
-        if self.fields.len() > most { Err(EditError::TooLarge(most).into()) } else { Ok(()) }
+        if self.0.fields.len() > most { Err(EditError::TooLarge(most).into()) } else { Ok(()) }
     }
 
     /// Whether a response with this status has no body, whatever it is to (RFC 9110 §6.4.1).
     pub(crate) fn is_bodiless(&self) -> bool {
-        matches!(self.status, 204 | 304)
+        matches!(self.0.status, 204 | 304)
     }
 
     /// Writes the head. `length` is announced; `chunked` and `close` as they say.
     pub(crate) fn write_head(&self, length: Option<u64>, chunked: bool, close: bool, out: &mut Vec<u8>) {
-        let line = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
+        let line = format!("HTTP/1.1 {} {}\r\n", self.0.status, reason(self.0.status));
         out.extend_from_slice(line.as_bytes());
-        if !self.has_date {
+        if !self.0.has_date {
             write_date(SystemTime::now(), out);
         }
-        if self.body.is_text() && !self.has_type && !self.is_bodiless() {
+        if self.0.body.is_text() && !self.0.has_type && !self.is_bodiless() {
             out.extend_from_slice(b"Content-Type: text/plain; charset=utf-8\r\n");
         }
-        out.extend_from_slice(&self.fields);
+        out.extend_from_slice(&self.0.fields);
         if let Some(length) = length.filter(|_| !self.is_bodiless()) {
             out.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes());
         }

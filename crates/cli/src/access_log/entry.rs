@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use sluicegate::transport::Hangup;
 use sluicegate::{Ended, Fault, HalfClose, Record};
-use sluicegate_http1::{Name, RequestHead, Target, target};
+use sluicegate_http1::{Authority, Name, RequestHead, Target, target};
 
 use super::redact;
 
@@ -136,7 +136,8 @@ fn remedy(ended: Ended, half_close: HalfClose) -> Option<&'static str> {
 fn requested_host(head: &RequestHead) -> Option<String> {
     let authority = match target::parse(head.method(), head.target()).ok()? {
         Target::Absolute { authority, .. } | Target::Authority(authority) => authority,
-        Target::Origin(_) | Target::Asterisk => return None,
+        // To a reverse proxy.
+        Target::Origin(_) | Target::Asterisk => Authority::parse(head.field(Name::Host)?.value).ok()?,
     };
     Some(format!("{}:{}", authority.host, authority.port.unwrap_or(80)))
 }
@@ -235,7 +236,7 @@ pub(super) mod tests {
         assert_eq!(host("GET http://a.example:/"), Some("a.example:80".to_owned()));
         assert_eq!(host("GET http://[::1]:81/"), Some("[::1]:81".to_owned()));
         assert_eq!(host("CONNECT a.example:443"), Some("a.example:443".to_owned()));
-        assert_eq!(host("GET /"), None);
+        assert_eq!(host("GET /"), Some("x:80".to_owned()));
         assert_eq!(host("GET http://u@a/"), None);
     }
 }

@@ -4,6 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use sluicegate::Reverse;
+
+use super::Mount;
+
 /// Deadlines are added to clocks; a year stays far away from their ends.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -190,6 +194,15 @@ fn split(text: &str) -> Option<(u64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at_checked(end)?;
     Some((digits.parse().ok()?, unit))
+}
+
+/// A prefix and an origin, each by itself beyond doubt; whether they go together is decided later.
+pub(super) fn mount(text: &str) -> Result<Mount, String> {
+    let Some((prefix, origin)) = text.split_once('=') else {
+        return Err("it must be a prefix and an origin, like /=127.0.0.1:8080 or /app=10.0.0.5/base".to_owned());
+    };
+    Reverse::new().mount(prefix, origin).map_err(|error| error.to_string())?;
+    Ok(Mount { prefix: prefix.to_owned(), origin: origin.to_owned() })
 }
 
 #[cfg(test)]

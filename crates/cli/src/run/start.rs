@@ -4,6 +4,7 @@ use std::io::{IsTerminal, stderr};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::Context;
+use sluicegate::Reverse;
 use tracing::level_filters::LevelFilter;
 
 use crate::access_log::{AccessLog, Extent};
@@ -43,7 +44,7 @@ pub(super) fn greet(config: &Config, addresses: &[SocketAddr]) {
         say::line(&format!("listening on {address}"));
     }
     say::line(&format!("clients: {}", config.rules));
-    if addresses.iter().any(|address| !address.ip().to_canonical().is_loopback()) {
+    if config.reverse.is_none() && addresses.iter().any(|address| !address.ip().to_canonical().is_loopback()) {
         say::line(&guarded(config));
     }
     if addresses.iter().all(|address| address.ip().to_canonical().is_loopback())
@@ -54,8 +55,14 @@ pub(super) fn greet(config: &Config, addresses: &[SocketAddr]) {
              them; add --allow-client 127.0.0.1, or --listen with an address that the clients can reach",
         );
     }
-    if let Some(address) = addresses.first() {
-        say::line(&format!("try: curl -x http://{} http://example.com/", reachable(*address, config)));
+    for (prefix, origin) in config.reverse.iter().flat_map(Reverse::mounts) {
+        say::line(&format!("reverse: {prefix} goes to http://{origin}, and nothing elsewhere"));
+    }
+    let first_path = config.reverse.as_ref().and_then(|reverse| reverse.mounts().last());
+    match (addresses.first().map(|address| reachable(*address, config)), first_path) {
+        (Some(address), Some((prefix, _))) => say::line(&format!("try: curl http://{address}{prefix}")),
+        (Some(address), None) => say::line(&format!("try: curl -x http://{address} http://example.com/")),
+        (None, _) => {}
     }
 }
 

@@ -15,6 +15,8 @@ mod origin;
 #[cfg(test)]
 mod overflow;
 #[cfg(test)]
+mod reverse;
+#[cfg(test)]
 mod rotation;
 #[cfg(test)]
 mod rules;

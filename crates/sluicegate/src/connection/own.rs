@@ -39,16 +39,16 @@ impl Pipes<'_, '_> {
         self.request.unstage();
         self.response.clear();
         let stage = self.response.stage();
-        response.write_head(response.body.length(), encoding == Encoding::Chunked, !goes_on, stage);
+        response.write_head(response.body().length(), encoding == Encoding::Chunked, !goes_on, stage);
         story.told.status = response.status();
         story.told.heads = stage.len() as u64;
         self.response.begin(framing, encoding, ChunkLimits::default());
         let is_empty = matches!(framing, Framing::Empty | Framing::Length(0));
-        cx.flow.fed_by(if is_empty { BodySource::None } else { response.body.source() });
+        cx.flow.fed_by(if is_empty { BodySource::None } else { response.body().source() });
         cx.flow.enter(Phase::Responding);
         cx.flow.allow(limits.body_timeout);
         // A body that is not to be sent is dropped, so that its sender learns it.
-        let body = if is_empty { Body::empty() } else { response.body };
+        let body = if is_empty { Body::empty() } else { response.into_body() };
         let (supply, producer) = body.begin();
         let giving = async {
             tokio::select! { biased;
@@ -82,7 +82,7 @@ fn framed(head: &RequestHead, response: &Response) -> (Framing, Encoding) {
     if head.method() == b"HEAD" || response.is_bodiless() {
         return (Framing::Empty, Encoding::Identity);
     }
-    match (response.body.length(), head.version()) {
+    match (response.body().length(), head.version()) {
         (Some(length), _) => (Framing::Length(length), Encoding::Identity),
         (None, Version::Http11) => (Framing::UntilClose, Encoding::Chunked),
         (None, Version::Http10) => (Framing::UntilClose, Encoding::Identity),

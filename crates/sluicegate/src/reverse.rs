@@ -1,0 +1,364 @@
+//! The reverse proxy: a policy that sends every request to an origin that its operator named.
+
+use std::net::IpAddr;
+
+use sluicegate_http1::Malformed;
+
+use crate::policy::{Origin, OriginError, Policy, Request, Route, Verdict};
+use crate::record::Client;
+use crate::response::Response;
+
+/// Serves clients as if it were the origin: requests in origin-form (`GET /path`), and absolute ones by their path, go to
+/// the origin whose prefix is the longest that their path starts with.
+///
+/// ```
+/// use sluicegate::{Proxy, Reverse};
+///
+/// // GET /foo/bar?x goes to 127.0.0.1:9000 as GET /base/bar?x, all else to 127.0.0.1:8080 as it is.
+/// let reverse = Reverse::to("127.0.0.1:8080")?.mount("/foo", "127.0.0.1:9000/base")?;
+/// let proxy = Proxy::builder().policy(reverse).build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// * **Nothing is forwarded elsewhere.** CONNECT gets a 405, a path without an origin a 404: whoever reaches this
+///   listener cannot use it to go where they like.
+/// * A prefix ends where a segment does: `/foo` is no prefix of `/foobar`. What follows it is put behind the origin's base
+///   path; the query stays.
+/// * A path with dot segments (`..`, also as `%2e%2e` or behind `%2f`) gets a 400: what this proxy and an origin make of it
+///   could differ, and it would lead out of its prefix.
+/// * `Host` is the origin's, with its port unless that is 80 ([`Reverse::keep_host`]).
+/// * `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded` (RFC 7239) are replaced, so that no client can forge them
+///   ([`Reverse::x_forwarded`], [`Reverse::forwarded`]).
+/// * `Policy::address` is not asked about these origins: whoever runs the proxy has named them.
+#[derive(Debug, Clone)]
+pub struct Reverse {
+    /// The longest prefix first.
+    mounts: Vec<Mount>,
+    keeps_host: bool,
+    x_forwarded: Hops,
+    forwarded: Hops,
+}
+
+#[derive(Debug, Clone)]
+struct Mount {
+    /// Without a slash at its end, so empty for all paths.
+    prefix: String,
+    origin: Origin,
+    /// The same of the path at the origin.
+    base: String,
+}
+
+/// What becomes of a field that says whom a request was forwarded for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Hops {
+    /// It names this client alone, whatever came with the request: right where clients come directly.
+    #[default]
+    Replace,
+    /// This client is added to what came: right behind a proxy that is trusted.
+    Append,
+    /// It is taken away.
+    Remove,
+    /// It is passed on as it came, for an origin that does not look at it.
+    Keep,
+}
+
+/// What is no mount, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReverseError {
+    /// The prefix.
+    #[error("{0:?} is no prefix; it must be a path like /app, of letters, digits, -, ., _, ~ and /")]
+    Prefix(String),
+    /// The path behind the origin.
+    #[error("{0:?} is no path at an origin; it must be like /base, of letters, digits, -, ., _, ~ and /")]
+    Base(String),
+    /// The origin.
+    #[error("{0}; it must be like 127.0.0.1:8080, app.internal:8080/base or http://app.internal")]
+    Origin(OriginError),
+    /// Two mounts of one prefix.
+    #[error("the prefix {0:?} is given twice")]
+    Twice(String),
+}
+
+impl Reverse {
+    /// All paths go to `origin`: `host:port` or `host:port/base`, perhaps with `http://` before it. See
+    /// [`Reverse::mount`].
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn to(origin: &str) -> Result<Self, ReverseError> {
+        Self::new().mount("/", origin)
+    }
+
+    /// No path goes anywhere, before [`Reverse::mount`] says where.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { mounts: Vec::new(), keeps_host: false, x_forwarded: Hops::Replace, forwarded: Hops::Replace }
+    }
+
+    /// Paths that start with `prefix` go to `origin`, where the prefix is replaced by the origin's base path, if it
+    /// has one.
+    ///
+    /// # Errors
+    /// What is wrong with either, or a prefix that is mounted already.
+    pub fn mount(mut self, prefix: &str, origin: &str) -> Result<Self, ReverseError> {
+        let trimmed = plain_path(prefix).ok_or_else(|| ReverseError::Prefix(prefix.to_owned()))?;
+        let rest = match origin.split_once("://") {
+            Some(("http", rest)) => rest,
+            // Only the scheme that is spoken here; `https:` would else be a host without a port.
+            Some(_) => {
+                let error = OriginError(origin.to_owned(), Malformed::SchemeUnsupported);
+                return Err(ReverseError::Origin(error));
+            }
+            None => origin,
+        };
+        let (host, base) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+        let base = plain_path(base).ok_or_else(|| ReverseError::Base(base.to_owned()))?.to_owned();
+        let origin = host.parse().map_err(ReverseError::Origin)?;
+        if self.mounts.iter().any(|mount| mount.prefix == trimmed) {
+            return Err(ReverseError::Twice(prefix.to_owned()));
+        }
+        self.mounts.push(Mount { prefix: trimmed.to_owned(), origin, base });
+        self.mounts.sort_by_key(|mount| std::cmp::Reverse(mount.prefix.len()));
+        Ok(self)
+    }
+
+    /// Whether origins see the `Host` that the client sent, instead of their own. Default: their own.
+    #[must_use]
+    pub fn keep_host(self, keep: bool) -> Self {
+        Self { keeps_host: keep, ..self }
+    }
+
+    /// What becomes of `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`. Default: replaced.
+    #[must_use]
+    pub fn x_forwarded(self, hops: Hops) -> Self {
+        Self { x_forwarded: hops, ..self }
+    }
+
+    /// What becomes of `Forwarded` (RFC 7239). Default: replaced.
+    #[must_use]
+    pub fn forwarded(self, hops: Hops) -> Self {
+        Self { forwarded: hops, ..self }
+    }
+
+    /// Each prefix and where it leads, the longest first: `("/foo", "127.0.0.1:9000/base")`.
+    pub fn mounts(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        self.mounts.iter().map(|Mount { prefix, origin, base }| (format!("{prefix}/"), format!("{origin}{base}/")))
+    }
+
+    fn route(&self, request: &mut Request<'_>, client: &Client) -> Result<Route, Verdict> {
+        let all = request.path_and_query();
+        let (path, query) = all.find('?').map_or((all, ""), |at| all.split_at(at));
+        let path = match path {
+            // Of `http://host?query`.
+            "" if !all.is_empty() => "/",
+            "" => return Err(refused(405, "This is a reverse proxy: it opens no tunnels.")),
+            "*" => return Err(Response::new(204, ()).field("Allow", METHODS).into()),
+            path => path,
+        };
+        if has_dot_segments(path) {
+            return Err(refused(
+                400,
+                "The path has dot segments in it; send it without them (RFC 3986 section 5.2.4).",
+            ));
+        }
+        let under = |mount: &&Mount| {
+            path.strip_prefix(&*mount.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let Some(mount) = self.mounts.iter().find(under) else {
+            return Err(refused(404, "There is nothing at this path."));
+        };
+        let rest = path.get(mount.prefix.len()..).unwrap_or_default();
+        let at_origin = match (mount.base.as_str(), rest) {
+            ("", "") => format!("/{query}"),
+            (base, rest) => format!("{base}{rest}{query}"),
+        };
+        self.say_for_whom(request, client)?;
+        let route = Route::reverse(mount.origin.clone(), at_origin);
+        let route = route.map_err(|_| refused(400, "The path is none."))?;
+        Ok(route.keep_host(self.keeps_host).named_by_operator())
+    }
+
+    fn say_for_whom(&self, request: &mut Request<'_>, client: &Client) -> Result<(), Verdict> {
+        let ip = client.address.ip().to_canonical();
+        let host = request.authority().map(|authority| authority.text.to_owned());
+        let fields = [
+            (self.x_forwarded, "X-Forwarded-For", Some(ip.to_string())),
+            (self.x_forwarded, "X-Forwarded-Proto", Some("http".to_owned())),
+            (self.x_forwarded, "X-Forwarded-Host", host.clone()),
+            (self.forwarded, "Forwarded", Some(element(ip, host.as_deref()))),
+        ];
+        for (hops, name, value) in fields {
+            match (hops, value) {
+                (Hops::Keep, _) => {}
+                (Hops::Remove, _) | (Hops::Replace, None) => request.remove(name)?,
+                (Hops::Replace, Some(value)) => request.set(name, value)?,
+                (Hops::Append, None) => {}
+                (Hops::Append, Some(value)) => {
+                    let joined = joined(request, name, value);
+                    request.set(name, joined)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for Reverse {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Policy for Reverse {
+    async fn admit(&self, request: &mut Request<'_>, client: &Client) -> Verdict {
+        self.route(request, client).map_or_else(|refused| refused, Verdict::Forward)
+    }
+
+    fn records(&self) -> bool {
+        false
+    }
+}
+
+/// What an origin may be asked through this proxy.
+const METHODS: &str = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT";
+
+fn refused(status: u16, why: &str) -> Verdict {
+    let response = Response::new(status, format!("{status}: {why}\n"));
+    // RFC 9110 §15.5.6.
+    if status == 405 { response.field("Allow", METHODS).into() } else { response.into() }
+}
+
+/// A path as an operator may name it, without the slash at its end: nothing in it can be read in two ways.
+fn plain_path(path: &str) -> Option<&str> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let is_plain = |segment: &str| {
+        !segment.is_empty()
+            && !matches!(segment, "." | "..")
+            && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    };
+    match path.strip_prefix('/') {
+        Some(rest) => rest.split('/').all(is_plain).then_some(path),
+        None => path.is_empty().then_some(""),
+    }
+}
+
+/// Whether some origin may take a segment for `.` or `..`: as it is, percent-encoded, behind an encoded slash, behind a
+/// backslash, or before a parameter.
+fn has_dot_segments(path: &str) -> bool {
+    let mut bytes = path.bytes();
+    // Of the present segment: the dots so far, or nothing more to expect of it.
+    let mut dots = Some(0_u8);
+    while let Some(byte) = bytes.next() {
+        let byte = match byte {
+            b'%' => {
+                let mut ahead = bytes.clone();
+                match (ahead.next(), ahead.next().map(|byte| byte.to_ascii_lowercase())) {
+                    (Some(b'2'), Some(b'e')) => decoded(&mut bytes, b'.'),
+                    (Some(b'2'), Some(b'f')) | (Some(b'5'), Some(b'c')) => decoded(&mut bytes, b'/'),
+                    (Some(b'3'), Some(b'b')) => decoded(&mut bytes, b';'),
+                    _ => byte,
+                }
+            }
+            b'\\' => b'/',
+            byte => byte,
+        };
+        dots = match (byte, dots) {
+            (b'/' | b';', Some(1 | 2)) => return true,
+            (b'/', _) => Some(0),
+            (b'.', Some(n)) => Some(n.saturating_add(1)),
+            _ => None,
+        };
+    }
+    matches!(dots, Some(1 | 2))
+}
+
+/// Takes the two digits.
+fn decoded(bytes: &mut std::str::Bytes<'_>, byte: u8) -> u8 {
+    let _ = (bytes.next(), bytes.next());
+    byte
+}
+
+/// An element of `Forwarded` (RFC 7239 §4, §6): quoted where a token cannot hold it.
+fn element(ip: IpAddr, host: Option<&str>) -> String {
+    let client = match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("\"[{ip}]\""),
+    };
+    match host {
+        Some(host) if host.contains([':', '[']) => format!("for={client};host=\"{host}\";proto=http"),
+        Some(host) => format!("for={client};host={host};proto=http"),
+        None => format!("for={client};proto=http"),
+    }
+}
+
+/// What came, in one list, and `value` behind it.
+fn joined(request: &Request<'_>, name: &str, value: String) -> Vec<u8> {
+    let mut list = Vec::new();
+    for field in request.fields().filter(|field| field.name.eq_ignore_ascii_case(name.as_bytes())) {
+        list.extend_from_slice(field.value);
+        list.extend_from_slice(b", ");
+    }
+    list.extend(value.into_bytes());
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_and_origins_are_beyond_doubt() {
+        for (prefix, origin) in
+            [("/", "a"), ("/a", "a:81"), ("/a/b/", "[::1]:81/"), ("/a-b.c_d~", "http://a/b/c"), ("/..a", "a/b.")]
+        {
+            Reverse::new().mount(prefix, origin).unwrap();
+        }
+        for prefix in ["a", "/a//b", "/../a", "/a/.", "/a%2f", "/a?b", "/a b", "//", "/\u{e9}"] {
+            assert!(Reverse::new().mount(prefix, "a").unwrap_err().to_string().contains("is no prefix"), "{prefix}");
+        }
+        for origin in ["", "https://a", "ftp://a", "a:0", "u@a", "a b", ":80", "/a"] {
+            let error = Reverse::to(origin).unwrap_err().to_string();
+            assert!(error.contains("is no origin") && error.contains("must be like"), "{origin}: {error}");
+        }
+        assert!(Reverse::to("a/../b").unwrap_err().to_string().contains("is no path at an origin"));
+        assert_eq!(Reverse::to("a").unwrap().mount("", "b").unwrap_err(), ReverseError::Twice(String::new()));
+    }
+
+    #[test]
+    fn dot_segments_are_seen_in_every_disguise() {
+        for path in [
+            "/..",
+            "/../a",
+            "/a/..",
+            "/a/../b",
+            "/.",
+            "/a/./b",
+            "/%2e%2E/a",
+            "/.%2e",
+            "/a/..%2fb",
+            "/a%2F..%2fb",
+            "/a\\..\\b",
+            "/..%5cb",
+            "/..;/b",
+            "/..;x=y/b",
+            "/%2e%2e%3bx/b",
+            "/a%5C..",
+        ] {
+            assert!(has_dot_segments(path), "{path}");
+        }
+        for path in
+            ["/", "/a", "/...", "/..a", "/a..", "/a.b/c", "/%2ea", "/a;..", "//", "/%", "/%2", "/.%2e%2e", "/a%20.."]
+        {
+            assert!(!has_dot_segments(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn elements_are_quoted_where_they_must_be() {
+        let v6 = "2001:db8::1".parse().unwrap();
+        assert_eq!(element(v6, Some("a:81")), "for=\"[2001:db8::1]\";host=\"a:81\";proto=http");
+        assert_eq!(element([192, 0, 2, 1].into(), Some("a")), "for=192.0.2.1;host=a;proto=http");
+    }
+}

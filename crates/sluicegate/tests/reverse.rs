@@ -1,0 +1,160 @@
+//! The reverse proxy: prefixes, paths, Host, and whom it was forwarded for.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
+
+mod support;
+
+use std::net::SocketAddr;
+
+use sluicegate::{Client, Hops, Policy, Proxy, Reverse};
+use support::origin::mirrored;
+use support::{Origin, Serving, get, ok};
+
+/// What an origin is sent for this request.
+fn seen(reverse: Reverse, request: &str) -> String {
+    let serving = Serving::start(Proxy::builder().via(false).policy(reverse));
+    let answer = serving.ask(request);
+    assert_eq!(answer.status(), 200, "{request}: {}", answer.text());
+    mirrored(&answer).head
+}
+
+/// A prefix catches a path that only looks like it, or the query is lost.
+#[test]
+fn paths_are_joined_and_the_longest_prefix_wins() {
+    let origin = Origin::mirror();
+    let at = |base: &str| format!("{}{base}", origin.address);
+    let plain = || {
+        let all = Reverse::new().x_forwarded(Hops::Remove).forwarded(Hops::Remove);
+        let all = all.mount("/", &at("")).unwrap().mount("/foo", &at("/base")).unwrap();
+        all.mount("/foo/deep/", &at("/deep/er/")).unwrap().mount("/bare", &at("")).unwrap()
+    };
+    for (asked, sent) in [
+        ("/", "/"),
+        ("/a?b=/../c", "/a?b=/../c"),
+        ("/?", "/?"),
+        ("/foo", "/base"),
+        ("/foo?x", "/base?x"),
+        ("/foo/", "/base/"),
+        ("/foo/bar?x&y", "/base/bar?x&y"),
+        ("/foobar", "/foobar"),
+        ("/foo/deep", "/deep/er"),
+        ("/foo/deep/x%20y", "/deep/er/x%20y"),
+        ("/foo/deeper", "/base/deeper"),
+        ("/bare", "/"),
+        ("/bare?q", "/?q"),
+        ("/bare/x", "/x"),
+        ("/FOO/x", "/FOO/x"),
+        ("//foo", "//foo"),
+        ("http://any.host/foo/x", "/base/x"),
+        ("http://any.host?q", "/?q"),
+    ] {
+        let head = seen(plain(), &format!("GET {asked} HTTP/1.1\r\nHost: any.host\r\n\r\n"));
+        assert_eq!(head, format!("GET {sent} HTTP/1.1\r\nHost: {}\r\n\r\n", origin.address), "{asked}");
+    }
+}
+
+/// It leads out of its prefix; or somebody else's proxy is found behind it.
+#[test]
+fn it_leads_nowhere_else() {
+    let (inside, outside) = (Origin::mirror(), Origin::answering(|_| ok("outside")));
+    let serving = Serving::with(Reverse::new().mount("/app", &inside.address.to_string()).unwrap());
+    for (request, status) in [
+        (format!("CONNECT {} HTTP/1.1\r\nHost: x\r\n\r\n", outside.address), 405),
+        (format!("GET http://{}/other HTTP/1.1\r\nHost: x\r\n\r\n", outside.address), 404),
+        ("GET /app/../secret HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400),
+        ("GET /app/%2e%2E/secret HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400),
+        ("GET /app/..%2fsecret HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400),
+        ("GET /application HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 404),
+        ("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 204),
+    ] {
+        let answer = serving.ask(&request);
+        assert_eq!(answer.status(), status, "{request}");
+        assert_eq!(answer.field("allow").is_some(), matches!(status, 405 | 204), "{request}");
+    }
+    assert_eq!((inside.connections(), outside.connections()), (0, 0));
+    let through = serving.ask(get(&format!("http://{}/app/x", outside.address)));
+    assert!(mirrored(&through).head.starts_with("GET /x HTTP/1.1\r\n"));
+    assert_eq!(outside.connections(), 0, "whatever host it names");
+}
+
+/// An origin that tells its sites apart by Host finds none; or one on port 80 is shown a port.
+#[test]
+fn host_is_the_origins_or_the_clients() {
+    let origin = Origin::mirror();
+    let plain = || Reverse::to(&origin.address.to_string()).unwrap().x_forwarded(Hops::Keep).forwarded(Hops::Keep);
+    let ask = "GET / HTTP/1.1\r\nHost: Site.example:81\r\n\r\n";
+    assert_eq!(seen(plain(), ask), format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", origin.address));
+    assert_eq!(seen(plain().keep_host(true), ask), ask);
+    // Without a Host there is none to keep.
+    assert!(
+        seen(plain().keep_host(true), "GET / HTTP/1.0\r\n\r\n").contains(&format!("\r\nHost: {}\r\n", origin.address))
+    );
+    // Nobody can listen on port 80 here, but what is shown is known.
+    assert_eq!(Reverse::to("a.example").unwrap().mounts().next(), Some(("/".to_owned(), "a.example:80/".to_owned())));
+}
+
+/// A client says that it is another, and the origin believes it.
+#[test]
+fn whom_it_was_forwarded_for_is_replaced_appended_removed_or_kept() {
+    let origin = Origin::mirror();
+    let forged = "GET / HTTP/1.1\r\nHost: site.example:81\r\nX-Forwarded-For: 6.6.6.6\r\nforwarded: for=6.6.6.6\r\n\
+                  X-Forwarded-For: 7.7.7.7\r\nX-Forwarded-Proto: https\r\nConnection: Forwarded\r\n\r\n";
+    let fields = |hops: Hops| {
+        let reverse = Reverse::to(&origin.address.to_string()).unwrap().x_forwarded(hops).forwarded(hops);
+        let head = seen(reverse, forged);
+        head.split_once("\r\n").unwrap().1.split_once("\r\n").unwrap().1.to_owned()
+    };
+    assert_eq!(
+        fields(Hops::Replace),
+        "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: site.example:81\r\n\
+         Forwarded: for=127.0.0.1;host=\"site.example:81\";proto=http\r\n\r\n"
+    );
+    assert_eq!(
+        fields(Hops::Append),
+        "X-Forwarded-For: 6.6.6.6, 7.7.7.7, 127.0.0.1\r\nX-Forwarded-Proto: https, http\r\n\
+         X-Forwarded-Host: site.example:81\r\n\
+         Forwarded: for=6.6.6.6, for=127.0.0.1;host=\"site.example:81\";proto=http\r\n\r\n"
+    );
+    assert_eq!(fields(Hops::Remove), "\r\n");
+    assert_eq!(
+        fields(Hops::Keep),
+        "X-Forwarded-For: 6.6.6.6\r\nforwarded: for=6.6.6.6\r\nX-Forwarded-For: 7.7.7.7\r\nX-Forwarded-Proto: https\r\n\r\n"
+    );
+}
+
+/// Its origin is refused as an address of this machine, or opens the way to the others.
+#[test]
+fn the_operators_origin_may_be_where_clients_may_not_go() {
+    struct NoLoopback;
+    impl Policy for NoLoopback {
+        fn address(&self, _: &Client, address: SocketAddr) -> Result<(), String> {
+            if address.ip().is_loopback() { Err("not there".to_owned()) } else { Ok(()) }
+        }
+    }
+    let origin = Origin::answering(|_| ok("inside"));
+    for to in [origin.address.to_string(), format!("localhost:{}", origin.address.port())] {
+        let serving = Serving::with((Reverse::to(&to).unwrap(), NoLoopback));
+        assert_eq!(serving.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n").text(), "inside");
+    }
+}
+
+/// A slow client makes a reverse proxy hold what its origin sends.
+#[test]
+fn the_flow_control_is_the_same() {
+    let origin = Origin::start(|_, wire| {
+        wire.request();
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+        let piece = vec![b'x'; 100_000];
+        while wire.try_send(&piece).is_ok() {}
+    });
+    let serving = Serving::with(Reverse::to(&origin.address.to_string()).unwrap());
+    let mut client = serving.client();
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.exactly(1);
+    let given = support::settled("the client is full", || serving.proxy.connections()[0].down.given);
+    let state = serving.proxy.connections()[0];
+    assert!(state.down.taken - given <= state.down.held as u64 + 1024, "{state}");
+    assert!(state.down.source_paused.is_some() || state.down.sink_waits.is_some(), "{state}");
+    client.reset();
+    origin.wait("the origin is cut off", |seen| seen[0].over);
+}
