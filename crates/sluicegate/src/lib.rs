@@ -51,6 +51,9 @@ pub mod policy;
 
 mod reverse;
 
+#[cfg(feature = "http")]
+mod convert;
+
 mod origin;
 
 mod worker;

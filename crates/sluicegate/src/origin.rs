@@ -2,6 +2,10 @@
 
 mod connect;
 mod dial;
+#[cfg(feature = "dns")]
+mod resolve;
+#[cfg(not(feature = "dns"))]
+#[path = "origin/system.rs"]
 mod resolve;
 mod reuse;
 
