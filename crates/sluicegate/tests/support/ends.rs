@@ -15,9 +15,6 @@ use crate::support::{End, Gate, Origin, Told, Wire, get, ok};
 /// A deadline that a test waits for.
 pub const SHORT: Duration = Duration::from_millis(300);
 
-/// The tests' own directory.
-pub const TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
-
 /// A line of a table.
 #[derive(Debug)]
 pub struct Row {
