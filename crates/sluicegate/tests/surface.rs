@@ -93,7 +93,7 @@ fn surface(src: &Path) -> String {
             let is_item = ["fn ", "const ", "async ", "struct ", "enum ", "trait ", "type ", "use ", "mod "];
             if before.trim().is_empty() && is_item.iter().any(|word| text[start + 4..].starts_with(word)) {
                 let attributes =
-                    text[..start].lines().rev().skip(1).take_while(|line| line.trim_start().starts_with("#["));
+                    text[..start].rsplit('\n').skip(1).take_while(|line| line.trim_start().starts_with("#["));
                 let attributes: Vec<_> =
                     attributes.filter(|line| line.contains("derive") || line.contains("non_exh")).collect();
                 lines.extend(attributes.into_iter().rev().map(str::to_owned));
