@@ -9,7 +9,7 @@
 //! for the sink. Nothing ever grows: when there is no room, nobody reads, and that is the pause.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::bulk::Pipes;
 
@@ -19,9 +19,16 @@ pub(crate) struct Pool {
     size: usize,
     /// More than this many unused boxes go back to the allocator.
     keep: usize,
-    free: Mutex<Vec<Box<[u8]>>>,
+    free: Mutex<Free>,
     /// What takes the place of a box for a body that is long and fast.
     pipes: Arc<Pipes>,
+}
+
+#[derive(Debug, Default)]
+struct Free {
+    boxes: Vec<Box<[u8]>>,
+    /// So many of them nobody has needed since the last [`Pool::trim`].
+    unneeded: usize,
 }
 
 impl Pool {
@@ -34,16 +41,30 @@ impl Pool {
         &self.pipes
     }
 
+    /// Gives half of what nobody has needed since the last time back to the allocator.
+    pub(crate) fn trim(&self) {
+        let mut free = self.lock();
+        let kept = free.boxes.len().saturating_sub(free.unneeded.div_ceil(2));
+        free.boxes.truncate(kept);
+        free.unneeded = kept;
+    }
+
     fn lend(&self) -> Box<[u8]> {
-        let free = &mut *self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        free.pop().unwrap_or_else(|| vec![0; self.size].into_boxed_slice())
+        let mut free = self.lock();
+        let lent = free.boxes.pop();
+        free.unneeded = free.unneeded.min(free.boxes.len());
+        lent.unwrap_or_else(|| vec![0; self.size].into_boxed_slice())
     }
 
     fn take_back(&self, bytes: Box<[u8]>) {
-        let free = &mut *self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.len() < self.keep {
-            free.push(bytes);
+        let mut free = self.lock();
+        if free.boxes.len() < self.keep {
+            free.boxes.push(bytes);
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Free> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -236,8 +257,25 @@ mod tests {
         buffer.drop_raw(1);
         buffer.release();
         assert!(buffer.bytes.is_empty());
-        assert_eq!(pool.free.lock().unwrap().len(), 1);
+        assert_eq!(pool.lock().boxes.len(), 1);
         drop(buffer);
-        assert_eq!(pool.free.lock().unwrap().len(), 1);
+        assert_eq!(pool.lock().boxes.len(), 1);
+    }
+
+    #[test]
+    fn what_nobody_needs_is_given_back_and_no_more() {
+        let pool = Pool::new(8, 64, Arc::new(Pipes::scripted(0, 0)));
+        let lend = |n: usize| (0..n).map(|_| pool.lend()).collect::<Vec<_>>();
+        let give_back = |boxes: Vec<_>| boxes.into_iter().for_each(|one| pool.take_back(one));
+        give_back(lend(40));
+        pool.trim();
+        assert_eq!(pool.lock().boxes.len(), 40, "all of them were needed");
+        for _ in 0..8 {
+            give_back(lend(10));
+            pool.trim();
+        }
+        assert_eq!(pool.lock().boxes.len(), 10);
+        (0..8).for_each(|_| pool.trim());
+        assert_eq!(pool.lock().boxes.len(), 0);
     }
 }

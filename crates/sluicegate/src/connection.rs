@@ -205,15 +205,20 @@ async fn first_bytes<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut 
     busy.memory = None;
     loop {
         cx.flow.enter(Phase::Idle);
-        // A connection that is still quiet at the next sweep gives up its working state and keeps
-        // only its place; requests that follow each other closer than that find it as they left it.
+        // A connection that is still quiet at the next sweep, or one of many, gives up its working
+        // state and keeps only its place; else the next request finds it as it was left.
         if C::KNOWS_READABLE {
             cx.flow.allow_until_sweep();
         } else {
             cx.flow.allow(cx.worker.limits().idle_timeout);
         }
         let lane = cx.flow.upward();
+        let place = cx.worker.ready.take();
+        if place.is_none() && C::KNOWS_READABLE && !transport::is_readable(cx.client).await {
+            return Err(Asks::Nothing);
+        }
         bytes(cx.client, cx.flow).await.map_err(|alarm| alarm.map_or(Asks::Gone, quiet::<C>))?;
+        drop(place);
         reserve(cx, busy).await?;
         let read = if C::KNOWS_READABLE {
             transport::try_fill(&mut busy.request, cx.client, lane).await

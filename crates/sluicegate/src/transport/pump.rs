@@ -167,6 +167,11 @@ pub(crate) async fn readable<F: Transport>(from: &F) -> io::Result<()> {
     poll_fn(|cx| from.poll_readable(cx)).await
 }
 
+/// Whether a read may find something now.
+pub(crate) async fn is_readable<F: Transport>(from: &F) -> bool {
+    poll_fn(|cx| Poll::Ready(from.poll_readable(cx).is_ready())).await
+}
+
 /// Ends the sending side.
 pub(crate) async fn shutdown<T: Transport>(to: &T) -> io::Result<()> {
     poll_fn(|cx| to.poll_shutdown(cx)).await
