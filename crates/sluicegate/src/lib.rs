@@ -1,5 +1,8 @@
-//! An HTTP forward proxy whose memory is bounded by construction: bytes are read from one side
-//! only when the other side has room for them.
+//! An HTTP proxy whose memory is bounded by construction: bytes are read from one side only when the
+//! other side has room for them. So a slow peer slows its own sender and nobody else, and a peer that has gone is
+//! noticed at once.
+//!
+//! # A proxy
 //!
 //! ```no_run
 //! #[tokio::main]
@@ -9,9 +12,110 @@
 //! }
 //! ```
 //!
-//! The rooms, each using only those above it: [`limits`], `flow`, `bulk`, `buffer`, `pipe`,
-//! [`transport`], [`record`], `forward`, `answer`, [`policy`], `origin`, `worker`, `exchange`,
-//! `tunnel`, `close`, `connection`, [`proxy`]. ARCHITECTURE.md walks through them.
+//! That forwards `http://` requests (HTTP/1.0 and 1.1, persistent, pipelined), WebSocket, and CONNECT tunnels for everything else,
+//! for whoever reaches the listener: `curl -x http://127.0.0.1:3128 http://example.com/`. [`Proxy::builder`] changes sizes and
+//! deadlines ([`Limits`]), who decides ([`Policy`]) and who connects ([`Connector`]). It works on any tokio runtime with I/O and
+//! time enabled; several proxies in one process share nothing.
+//!
+//! # A policy
+//!
+//! A [`Policy`] is asked about each request before it is sent on. Here only two hosts may be reached:
+//!
+//! ```no_run
+//! use sluicegate::{Client, Policy, Proxy, Request, Response, Route, Verdict};
+//!
+//! struct Only(&'static [&'static str]);
+//!
+//! impl Policy for Only {
+//!     async fn admit(&self, request: &mut Request<'_>, _client: &Client) -> Verdict {
+//!         // Of the URL, or of a CONNECT; as the client wrote it, so in any case, perhaps with a dot at its end.
+//!         let host = request.host().unwrap_or_default().trim_end_matches('.');
+//!         if self.0.iter().any(|allowed| allowed.eq_ignore_ascii_case(host)) {
+//!             Verdict::Forward(Route::target())
+//!         } else {
+//!             Verdict::Answer(Response::new(403, format!("{host} is not on the list.\n")))
+//!         }
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let proxy = Proxy::builder().policy(Only(&["example.com", "docs.rs"])).build()?;
+//! proxy.serve(tokio::net::TcpListener::bind("127.0.0.1:3128").await?).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `admit` may wait (for a database, another service): meanwhile its client is watched, and when that goes, the future is
+//! dropped. It may change fields ([`Request::set`]), leave values for later ([`Request::extensions`]), and choose another
+//! [`Route`]. [`Policy::accept`] decides about clients; [`Policy::address`] about each resolved address before it is dialled, which no
+//! name leads around; [`Policy::respond`] sees the origin's answer; [`Policy::ended`] is told how it went, as a [`Record`].
+//! Closures and tuples are policies: `.policy((log, rules, |request: &mut Request<'_>, client: &Client| …))`.
+//!
+//! **What this crate does not decide for you.** Without a policy whoever reaches the listener may go everywhere that this machine may,
+//! to its own loopback too (not to its own listeners: that would be a loop). A listener that others can reach needs `accept`, and
+//! `address`; the binary's flags `--allow-client` and `--allow-range` are two such policies, and [`is_local`] helps to write them.
+//!
+//! # The flow of an exchange
+//!
+//! ```text
+//! client ──▶ request pipe ──▶ origin        each pipe holds at most its buffer, and reads only while it has room
+//! client ◀── response pipe ◀── origin       an answer of your own takes the origin's place here
+//! ```
+//!
+//! 1. A client is accepted, and gets one task, in which everything below happens. While it is idle it holds no buffer.
+//! 2. A request's head is read, and refused if it breaks a rule of RFC 9110 or 9112 (the answer names it).
+//! 3. `admit` is asked. The next request of this client is not looked at before the response to this one has been written.
+//! 4. A kept connection is taken, or the origin looked up and dialled: `address` is asked.
+//! 5. Both bodies stream at once. A client that does not read stops its origin from being read; an origin that does not
+//!    read stops its client. Meanwhile a client that has gone is noticed in milliseconds (Linux; elsewhere, and for streams that are
+//!    no sockets, up to `client_buffer` bytes behind), and everything done for it is dropped.
+//! 6. `ended` is told. What was cut short ends in a reset and never looks complete.
+//!
+//! # The bound
+//!
+//! What a connection holds never exceeds [`Limits::bound`], whatever client and origin do: 16 KiB of each direction and the heads,
+//! 158 KiB at most with the defaults, some hundred bytes in use. [`Limits::memory_total`] bounds the sum over all connections.
+//! A policy's own values, and the one piece that a [`Sender`] or stream has in hand, come on top. The kernel's buffers are
+//! bounded by [`Limits::unsent`] and [`Limits::sockets`].
+//!
+//! # Answers of your own
+//!
+//! A [`Response`] has a [`Body`]: bytes; what a reader or stream gives, asked only while there is room; or what a sender sends, which waits while the
+//! client does not read:
+//!
+//! ```
+//! use sluicegate::{Body, Response};
+//!
+//! let numbers = Body::push(|mut sender| async move {
+//!     for n in 0_u64.. {
+//!         sender.send(format!("{n}\n")).await?; // fails, or is dropped, when the client has gone
+//!     }
+//!     Ok(())
+//! });
+//! let response = Response::new(200, numbers).field("Content-Type", "text/plain");
+//! ```
+//!
+//! # The other half
+//!
+//! [`Reverse`] is a policy that makes it a reverse proxy: it sends every request to an origin of yours, and nothing elsewhere.
+//!
+//! # Cancellation
+//!
+//! Every future here may be dropped at any await: no byte is lost by it that was not to be lost. Dropping [`Serve`](proxy::Serve)
+//! closes the listener; dropping what [`Proxy::serve_connection`] returns ends that connection.
+//!
+//! # Features
+//!
+//! * `dns` (default): a resolver that can be cancelled, with a bounded cache. Without it names are looked up by the system's
+//!   `getaddrinfo`, and the tree is 27 crates instead of 92.
+//! * `http`: conversions to and from the types of the `http` crate.
+//!
+//! # The rooms
+//!
+//! Each uses only those above it; ARCHITECTURE.md walks through them: [`limits`], [`flow`], `bulk`, `buffer`, `pipe`, [`transport`],
+//! [`record`], `edits`, `forward`, `answer`, [`body`], `response`, [`policy`], `reverse`, `convert`, `origin`, `worker`,
+//! `exchange`, `tunnel`, `close`, `connection`, [`proxy`].
 
 #![cfg_attr(
     any(test, fuzzing),

@@ -21,11 +21,12 @@ const LONG: Duration = Duration::from_secs(600);
 /// The table promises what nobody tests, or is silent about what somebody does.
 #[test]
 fn every_row_is_a_test_and_every_test_a_row() {
-    let mut tests: BTreeSet<String> = named::defined();
-    tests.retain(|test| test.starts_with("ends") && !test.contains('/'));
-    assert!(tests.remove("ends.rs::every_row_is_a_test_and_every_test_a_row"));
+    let all = named::defined();
     let rows: BTreeSet<String> = ends::rows().into_iter().map(|row| row.test).collect();
-    assert_eq!(rows.difference(&tests).collect::<Vec<_>>(), [""; 0], "rows without a test");
+    assert_eq!(rows.difference(&all).collect::<Vec<_>>(), [""; 0], "rows without a test");
+    let mut tests: BTreeSet<_> =
+        all.into_iter().filter(|test| test.starts_with("ends") && !test.contains('/')).collect();
+    assert!(tests.remove("ends.rs::every_row_is_a_test_and_every_test_a_row"));
     assert_eq!(tests.difference(&rows).collect::<Vec<_>>(), [""; 0], "tests without a row");
 }
 

@@ -3,12 +3,16 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::*;
-use crate::limits::Limits;
-use crate::policy::AllowAll;
+use crate::body::Body;
+use crate::limits::{HalfClose, Limits};
+use crate::policy::{AllowAll, Request, Verdict};
+use crate::record::Record;
+use crate::response::Response;
 use crate::transport::scripted::{Scripted, pair};
 use crate::worker::Shared;
 
@@ -20,7 +24,17 @@ fn client() -> Client {
 
 /// Runs a connection; `play` polls it by the closure that it is given, which says whether it ended.
 fn play(limits: Limits, wire: usize, play: impl FnOnce(&Worker<AllowAll>, Scripted, &mut dyn FnMut() -> bool)) {
-    let worker = Worker::new(Arc::new(Shared::new(limits, AllowAll, true)));
+    play_with(AllowAll, limits, wire, play);
+}
+
+/// The same with a policy.
+fn play_with<P: Policy>(
+    policy: P,
+    limits: Limits,
+    wire: usize,
+    play: impl FnOnce(&Worker<P>, Scripted, &mut dyn FnMut() -> bool),
+) {
+    let worker = Worker::new(Arc::new(Shared::new(limits, policy, true)));
     let (near, far) = pair(wire);
     let flow = worker.flows.enter(client().address);
     let mut running = pin!(connection(&worker, near, client(), flow));
@@ -120,7 +134,7 @@ fn what_does_not_close_cleanly_is_aborted_and_counted() {
                 worker.flows.sweep(Duration::from_secs(second));
                 ended |= ended || poll();
             }
-            aborted = worker.aborted.load(std::sync::atomic::Ordering::Relaxed);
+            aborted = worker.aborted.load(Relaxed);
             assert_eq!(ended, closes || aborted > 0);
         });
         aborted
@@ -170,4 +184,143 @@ fn the_constants_are_whole_responses() {
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{text}");
     }
+}
+
+/// Answers by itself, and counts: asked, told, bytes that were sent.
+struct Answering {
+    answer: fn(&Arc<[AtomicUsize; 3]>) -> Verdict,
+    counts: Arc<[AtomicUsize; 3]>,
+    asleep: bool,
+}
+
+impl Answering {
+    fn new(answer: fn(&Arc<[AtomicUsize; 3]>) -> Verdict) -> Self {
+        Self { answer, counts: Arc::default(), asleep: false }
+    }
+}
+
+impl Policy for Answering {
+    async fn admit(&self, _: &mut Request<'_>, _: &Client) -> Verdict {
+        self.counts[0].fetch_add(1, Relaxed);
+        if self.asleep {
+            std::future::pending::<()>().await;
+        }
+        (self.answer)(&self.counts)
+    }
+
+    fn ended(&self, _: &Record<'_>) {
+        self.counts[1].fetch_add(1, Relaxed);
+    }
+}
+
+fn count(worker: &Worker<Answering>, which: usize) -> usize {
+    worker.shared.policy.counts[which].load(Relaxed)
+}
+
+const GET: &[u8] = b"GET http://h/ HTTP/1.1\r\nHost: h\r\n\r\n";
+
+const PIECE: usize = 50;
+
+/// Of 4,000 bytes, as fast as they are taken.
+fn pushing(counts: &Arc<[AtomicUsize; 3]>) -> Verdict {
+    let counts = Arc::clone(counts);
+    let body = Body::push(move |mut sender| async move {
+        for _ in 0..80 {
+            sender.send(vec![b'x'; PIECE]).await?;
+            counts[2].fetch_add(PIECE, Relaxed);
+        }
+        Ok(())
+    });
+    Response::new(200, body.with_length(4000)).into()
+}
+
+#[test]
+fn a_policy_is_asked_in_its_turn_and_told_once() {
+    play_with(Answering::new(pushing), Limits::default(), 100, |worker, far, poll| {
+        assert!(!poll());
+        for turn in 1..=3 {
+            // In the way of one wire: the next request is there before the response has been read.
+            assert_eq!(far.put(GET), GET.len());
+            assert!(!poll());
+            assert_eq!(count(worker, 0), 1, "asked too early, in turn {turn}");
+        }
+        for n in 1..=3 {
+            let head = take_response(&far, poll);
+            assert!(head.contains("\r\nContent-Length: 4000\r\n"), "{head}");
+            let mut got = 0;
+            while got < 4000 {
+                // The wire holds 100: the rest has not been written.
+                let is_written = got >= 3900;
+                assert!(is_written || (count(worker, 0), count(worker, 1)) == (n, n - 1), "before it is written");
+                got += far.take(4000 - got).len();
+                assert!(!poll());
+            }
+            assert_eq!((count(worker, 0), count(worker, 1)), ((n + 1).min(3), n));
+        }
+    });
+}
+
+#[test]
+fn a_push_producer_waits_for_its_client() {
+    let limits = Limits { origin_buffer: 200, ..Limits::default() };
+    play_with(Answering::new(pushing), limits, 100, |worker, far, poll| {
+        far.put(GET);
+        let mut got = Vec::new();
+        for _ in 0..5000 {
+            assert!(!poll());
+            // In the wire, in the pipe; what is being sent is not sent yet.
+            let head = got.windows(4).position(|w| w == b"\r\n\r\n").map_or(got.len(), |at| at + 4);
+            let body = got.len() - head;
+            assert!(count(worker, 2) <= body + 100 + 200, "{} sent, {body} read", count(worker, 2));
+            got.extend(far.take(7));
+        }
+        assert!(got.ends_with(&[b'x'; 4000]));
+        assert_eq!((count(worker, 1), count(worker, 2)), (1, 4000));
+    });
+}
+
+#[test]
+fn a_policy_is_told_the_end_also_of_what_is_dropped() {
+    let counts = Arc::<[AtomicUsize; 3]>::default();
+    let policy = Answering { counts: Arc::clone(&counts), asleep: true, ..Answering::new(pushing) };
+    play_with(policy, Limits::default(), 100, |_, far, poll| {
+        far.put(GET);
+        assert!(!poll());
+    });
+    assert_eq!((counts[0].load(Relaxed), counts[1].load(Relaxed)), (1, 1));
+}
+
+#[test]
+fn a_policy_is_dropped_when_its_client_goes() {
+    for (half_close, resets) in [(HalfClose::Abort, false), (HalfClose::Abort, true), (HalfClose::Allow, true)] {
+        let limits = Limits { half_close, ..Limits::default() };
+        let policy = Answering { asleep: true, ..Answering::new(pushing) };
+        play_with(policy, limits, 1000, |worker, far, poll| {
+            far.put(GET);
+            far.put(GET);
+            assert!(!poll());
+            assert_eq!((count(worker, 0), worker.flows.states()[0].phase), (1, Phase::Deciding));
+            if resets {
+                far.reset()
+            } else {
+                far.end()
+            }
+            assert!(poll(), "it waits for a policy, for nobody");
+            assert_eq!((count(worker, 0), count(worker, 1)), (1, 1));
+        });
+    }
+}
+
+#[test]
+fn a_body_longer_than_promised_is_cut_before_its_end() {
+    let answer = |_: &Arc<[AtomicUsize; 3]>| {
+        let pieces = futures_util::stream::iter([Ok::<_, std::io::Error>("1234"), Ok("5")]);
+        Response::new(200, Body::stream(pieces).with_length(4)).into()
+    };
+    play_with(Answering::new(answer), Limits::default(), 1000, |_, far, poll| {
+        far.put(GET);
+        assert!(poll());
+        let text = String::from_utf8(far.take(1000)).unwrap();
+        assert!(text.ends_with("\r\n\r\n123"), "what looks like all: {text}");
+    });
 }
