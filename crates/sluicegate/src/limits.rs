@@ -275,7 +275,7 @@ mod tests {
         for total in [bound, bound + 1, 4 * PIPE, 1 << 20, 64 << 20, 1 << 30] {
             let limits = Limits { memory_total: Some(total), ..Limits::default() };
             limits.check().unwrap();
-            assert!(limits.bulk() % PIPE == 0 && limits.bulk() <= total / 4 && limits.bulk() + bound <= total);
+            assert!(limits.bulk().is_multiple_of(PIPE) && limits.bulk() <= total / 4 && limits.bulk() + bound <= total);
         }
         assert_eq!(Limits::default().bulk(), 16 << 20);
     }

@@ -20,7 +20,7 @@ const MOST: usize = 32;
 
 /// Without a state.
 #[derive(Default)]
-pub(crate) struct Resolver;
+pub(crate) struct Resolver {}
 
 impl Resolver {
     pub(crate) async fn lookup(&self, name: &str) -> Result<Found, Fault> {
