@@ -6,11 +6,13 @@ mod reply;
 mod serve;
 mod story;
 
+use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use sluicegate_http1::{HeadLimits, Malformed, Received, RequestHead, ResponseHead};
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
 
 use crate::close::{self, Lingered};
 use crate::exchange::watch;
@@ -60,14 +62,25 @@ pub(crate) enum Next {
 /// Serves one client until its connection ends. Cancel-safe: dropping it drops the sockets.
 ///
 /// What panics in here (a policy) takes nothing else with it: the client is reset, and the panic goes no further.
-pub(crate) async fn connection<C: Transport, P: Policy>(worker: &Worker<P>, client: C, who: Client, flow: Entered) {
-    let _present = Present(&who);
-    let cx = Cx { worker, client: &client, who: &who, flow: &flow };
-    // Nothing is looked at afterwards but what is atomic, or behind a lock that minds no panic.
-    if AssertUnwindSafe(wait_and_serve(&cx)).catch_unwind().await.is_err() {
-        worker.count_panic(&who);
-        worker.count_abort();
-        client.abort();
+///
+/// It is spawned as it is, with the client's `place` among the others, and no `async fn`: the arguments of one, and what a
+/// wrapper awaits, stand twice in the future, and that was twice as large.
+pub(crate) fn connection<C: Transport, P: Policy, W: Deref<Target = Worker<P>> + Send>(
+    worker: W,
+    client: C,
+    who: Client,
+    flow: Entered,
+    place: Option<OwnedSemaphorePermit>,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let _present = (Present(&who), &place);
+        let cx = Cx { worker: &*worker, client: &client, who: &who, flow: &flow };
+        // Nothing is looked at afterwards but what is atomic, or behind a lock that minds no panic.
+        if AssertUnwindSafe(wait_and_serve(&cx)).catch_unwind().await.is_err() {
+            worker.count_panic(&who);
+            worker.count_abort();
+            client.abort();
+        }
     }
 }
 
@@ -299,13 +312,15 @@ fn receive(head: &mut RequestHead, request: &mut Pipe<'_>, limits: &HeadLimits) 
 
 /// Bytes of a connection's own state: in waiting, and what is boxed beside it while it works.
 pub(crate) fn sizes() -> (usize, usize) {
-    fn waiting<F: Future>(_: impl FnOnce(&'static Worker<AllowAll>, Tcp, Client, Entered) -> F) -> usize {
+    fn waiting<F: Future>(
+        _: impl FnOnce(Arc<Worker<AllowAll>>, Tcp, Client, Entered, Option<OwnedSemaphorePermit>) -> F,
+    ) -> usize {
         size_of::<F>()
     }
     fn working<F: Future>(_: impl FnOnce(&'static Cx<'static, Tcp, AllowAll>) -> F) -> usize {
         size_of::<F>()
     }
-    (waiting(connection::<Tcp, AllowAll>), working(busy::<Tcp, AllowAll>))
+    (waiting(connection::<Tcp, AllowAll, Arc<_>>), working(busy::<Tcp, AllowAll>))
 }
 
 #[cfg(test)]

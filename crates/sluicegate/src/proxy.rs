@@ -9,6 +9,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 pub use serve::Serve;
 
 use crate::answer;
@@ -140,9 +142,9 @@ impl<P: Policy> Proxy<P> {
     /// Those of taking the stream over.
     pub async fn serve_connection(&self, stream: impl IntoTransport, client: Client) -> io::Result<()> {
         let stream = stream.into_transport(self.worker.limits())?;
-        let _permit = Arc::clone(&self.worker.shared.permits).acquire_owned().await;
+        let place = Arc::clone(&self.worker.shared.permits).acquire_owned().await.ok();
         if self.is_welcome(&stream, &client) {
-            self.enter(stream, client).await;
+            self.enter(stream, client, place).await;
         }
         Ok(())
     }
@@ -219,7 +221,12 @@ impl<P: Policy> Proxy<P> {
     }
 
     /// Registers a connection, and serves it when it is awaited.
-    fn enter<C: Transport>(&self, client: C, who: Client) -> impl Future<Output = ()> + use<C, P> {
+    fn enter<C: Transport>(
+        &self,
+        client: C,
+        who: Client,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> impl Future<Output = ()> + Send + use<C, P> {
         let worker = Arc::clone(&self.worker);
         if worker.is_at_rest() {
             // Nobody turned the clock meanwhile.
@@ -227,7 +234,7 @@ impl<P: Policy> Proxy<P> {
         }
         let flow = worker.flows.enter(who.address);
         worker.keep_time();
-        async move { connection(&worker, client, who, flow).await }
+        connection(worker, client, who, flow, place)
     }
 }
 

@@ -2,7 +2,6 @@
 //! (an OPTIONS that goes no further), so that nothing but the client moves.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -37,7 +36,7 @@ fn play_with<P: Policy>(
     let worker = Worker::new(Arc::new(Shared::new(limits, policy, true)));
     let (near, far) = pair(wire);
     let flow = worker.flows.enter(client().address);
-    let mut running = pin!(connection(&worker, near, client(), flow));
+    let mut running = pin!(connection(&worker, near, client(), flow, None));
     let mut cx = Context::from_waker(Waker::noop());
     // 64 polls are more than anything here needs to come to rest.
     let mut poll = || (0..64).any(|_| matches!(running.as_mut().poll(&mut cx), Poll::Ready(())));

@@ -7,6 +7,8 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::Proxy;
 use crate::flow::TICK;
 use crate::policy::Policy;
@@ -126,23 +128,13 @@ impl<P: Policy> Proxy<P> {
         }
     }
 
-    fn welcome(
-        &self,
-        tcp: Tcp,
-        peer: SocketAddr,
-        listener: SocketAddr,
-        permit: Option<tokio::sync::OwnedSemaphorePermit>,
-    ) {
+    fn welcome(&self, tcp: Tcp, peer: SocketAddr, listener: SocketAddr, permit: Option<OwnedSemaphorePermit>) {
         let who = Client::new(peer, listener);
         if !self.is_welcome(&tcp, &who) {
             return;
         }
         // Registered before its task runs, or nobody would turn the clock for it.
-        let served = self.enter(tcp, who);
-        tokio::spawn(async move {
-            served.await;
-            drop(permit);
-        });
+        tokio::spawn(self.enter(tcp, who, permit));
     }
 }
 
