@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The source without comments, doc attributes and what is compiled for tests only.
@@ -82,10 +83,22 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Names of types and traits that are nobody's business: what is implemented for them is not shown.
+fn private(texts: &[(PathBuf, String)]) -> BTreeSet<String> {
+    let lines = texts.iter().flat_map(|(_, text)| text.lines().map(str::trim_start));
+    let names = lines.filter_map(|line| {
+        let line = line.strip_prefix("pub(crate) ").or_else(|| line.strip_prefix("pub(super) ")).unwrap_or(line);
+        let rest = ["struct ", "enum ", "trait "].iter().find_map(|kind| line.strip_prefix(kind))?;
+        rest.split(|c: char| !c.is_alphanumeric()).next().map(str::to_owned)
+    });
+    names.collect()
+}
+
 fn surface(src: &Path) -> String {
     let mut out = String::new();
-    for path in files(src) {
-        let text = code(&path);
+    let texts: Vec<_> = files(src).into_iter().map(|path| (path.clone(), code(&path))).collect();
+    let private = private(&texts);
+    for (path, text) in &texts {
         let mut lines = Vec::new();
         for (start, _) in text.match_indices("pub ") {
             let before = text[..start].rsplit('\n').next().unwrap();
@@ -97,12 +110,15 @@ fn surface(src: &Path) -> String {
                 let attributes: Vec<_> =
                     attributes.filter(|line| line.contains("derive") || line.contains("non_exh")).collect();
                 lines.extend(attributes.into_iter().rev().map(str::to_owned));
-                lines.push(format!("{before}{}", shown(item(&text, start))));
+                lines.push(format!("{before}{}", shown(item(text, start))));
             }
         }
         for line in
             text.lines().filter(|line| line.starts_with("impl") && line.contains(" for ") && line.ends_with('{'))
         {
+            if line.split(|c: char| !c.is_alphanumeric()).any(|word| private.contains(word)) {
+                continue;
+            }
             lines.push(line.trim_end_matches('{').trim_end().to_owned());
         }
         if !lines.is_empty() {
