@@ -32,6 +32,10 @@ use std::process::ExitCode;
 use args::{Args, Ends, one_line};
 use config::Config;
 
+#[cfg(all(target_os = "linux", feature = "jemalloc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let config = match Args::read(std::env::args_os()).and_then(|args| Config::new(args).map_err(Ends::Mistake)) {
         Ok(config) => config,

@@ -73,24 +73,35 @@ pub(crate) fn connection<C: Transport, P: Policy, W: Deref<Target = Worker<P>> +
     flow: Entered,
     place: Option<OwnedSemaphorePermit>,
 ) -> impl Future<Output = ()> + Send {
+    let has_place = place.is_some();
+    place.into_iter().for_each(OwnedSemaphorePermit::forget);
+    let guest = Guest { who, worker, has_place };
     async move {
-        let _present = (Present(&who), &place);
-        let cx = Cx { worker: &*worker, client: &client, who: &who, flow: &flow };
+        let worker = &*guest.worker;
+        let cx = Cx { worker, client: &client, who: &guest.who, flow: &flow };
         // Nothing is looked at afterwards but what is atomic, or behind a lock that minds no panic.
         if AssertUnwindSafe(wait_and_serve(&cx)).catch_unwind().await.is_err() {
-            worker.count_panic(&who);
-            worker.count_abort();
+            cx.worker.count_panic(&guest.who);
+            cx.worker.count_abort();
             client.abort();
         }
     }
 }
 
-/// A client that is there until this is dropped.
-struct Present<'a>(&'a Client);
+/// A client that is there until this is dropped, and then gives its place back: half as large as a
+/// permit, and for the task that makes the difference between 384 bytes and 512.
+struct Guest<W: Deref<Target = Worker<P>>, P> {
+    who: Client,
+    worker: W,
+    has_place: bool,
+}
 
-impl Drop for Present<'_> {
+impl<W: Deref<Target = Worker<P>>, P> Drop for Guest<W, P> {
     fn drop(&mut self) {
-        self.0.leave();
+        self.who.leave();
+        if self.has_place {
+            self.worker.shared.permits.add_permits(1);
+        }
     }
 }
 

@@ -163,8 +163,8 @@ pub(crate) async fn write_once<T: Transport>(to: &T, text: &'static [u8], lane: 
 }
 
 /// Waits, without a buffer, until a read may find something.
-pub(crate) async fn readable<F: Transport>(from: &F) -> io::Result<()> {
-    poll_fn(|cx| from.poll_readable(cx)).await
+pub(crate) fn readable<F: Transport>(from: &F) -> impl Future<Output = io::Result<()>> {
+    poll_fn(|cx| from.poll_readable(cx))
 }
 
 /// Whether a read may find something now.
