@@ -23,7 +23,7 @@ const KEPT_BUFFERS: usize = 256;
 
 /// More quiet connections than this give their working state (5 KB with its heads) up at once. With
 /// fewer, a request that follows soon finds it, and allocates nothing.
-const READY: usize = 128;
+const READY: usize = 64;
 
 /// A number of places.
 pub(crate) struct Places(AtomicUsize);
