@@ -7,7 +7,7 @@ use crate::config::Config;
 
 /// What an idle connection adds to the process: its task, its registration with the runtime, its
 /// flow state. Measured with 5,000 of them after a request each; a change of any moves it a little.
-const IDLE: usize = 1800;
+const IDLE: usize = 1000;
 
 /// The bound of a connection and its parts, the sum of `max_connections` of them, and what comes on
 /// top.

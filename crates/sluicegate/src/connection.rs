@@ -65,7 +65,6 @@ pub(crate) enum Next {
 ///
 /// It is spawned as it is, with the client's `place` among the others, and no `async fn`: the arguments of one, and what a
 /// wrapper awaits, stand twice in the future, and that was twice as large.
-#[expect(clippy::manual_async_fn, reason = "see above")]
 pub(crate) fn connection<C: Transport, P: Policy, W: Deref<Target = Worker<P>> + Send>(
     worker: W,
     client: C,
