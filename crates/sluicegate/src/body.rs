@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{Stream, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::io::AsyncRead;
 
 use crate::flow::BodySource;
@@ -58,7 +58,8 @@ impl Body {
         B: Into<Bytes> + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
-        let pieces = stream.map_ok(Into::into).map_err(io::Error::other);
+        // Asked again after its end, many a stream panics.
+        let pieces = stream.map_ok(Into::into).map_err(io::Error::other).fuse();
         Self::of(Feed::Stream(Box::pin(pieces), Bytes::new()), None)
     }
 

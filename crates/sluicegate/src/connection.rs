@@ -44,6 +44,23 @@ pub(crate) struct Busy<'w> {
     memory: Option<SemaphorePermit<'w>>,
 }
 
+/// A working state that waits for the next request without a share of the memory may hold this much, in bytes.
+const KEPT_HEADS: usize = 8 * 1024;
+
+impl Busy<'_> {
+    /// Gives the memory of large heads back: what is kept is not to count.
+    fn shrink(&mut self) {
+        let heads = self.head.capacity().saturating_add(self.response_head.capacity());
+        let staged = self.request.capacity().saturating_add(self.response.capacity());
+        if heads.saturating_add(staged) > KEPT_HEADS {
+            self.head.shrink();
+            self.response_head.shrink();
+            self.request.shrink();
+            self.response.shrink();
+        }
+    }
+}
+
 /// What follows an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -227,6 +244,7 @@ async fn read_head<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Bu
 /// Waits, holding nothing, for the first bytes of a request; takes them once there is memory.
 async fn first_bytes<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Result<(), Asks> {
     busy.memory = None;
+    busy.shrink();
     loop {
         cx.flow.enter(Phase::Idle);
         // A connection that is still quiet at the next sweep, or one of many, gives up its working

@@ -168,6 +168,14 @@ pub(crate) fn check(name: &str, value: &[u8]) -> Result<(), EditError> {
     if fields::is_value(value) { Ok(()) } else { Err(EditError::Value(name.to_owned())) }
 }
 
+/// The same for an answer of one's own, which is from this connection's proxy: it may ask for credentials.
+pub(crate) fn check_own(name: &str, value: &[u8]) -> Result<(), EditError> {
+    match Name::of(name.as_bytes()) {
+        Name::ProxyAuthenticate | Name::ProxyAuthenticationInfo if fields::is_value(value) => Ok(()),
+        _ => check(name, value),
+    }
+}
+
 /// Why a field is the proxy's own.
 fn fixed(name: &[u8]) -> Option<&'static str> {
     match Name::of(name) {

@@ -320,6 +320,9 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
             ..ChunkLimits::default()
         };
         self.response.begin(framing, encoding, limits);
+        if edits.some().is_some() {
+            self.response.drop_trailers();
+        }
         transport::pump(self.response, self.origin, self.client, self.flow.downward()).await.map_err(response_end)?;
         let untouched = self.response.raw().is_empty();
         let origin_persists = sent && untouched && framing != Framing::UntilClose && self.head.persists();

@@ -28,9 +28,9 @@
 //!
 //! impl Policy for Only {
 //!     async fn admit(&self, request: &mut Request<'_>, _client: &Client) -> Verdict {
-//!         // Of the URL, or of a CONNECT; as the client wrote it, so in any case, perhaps with a dot at its end.
-//!         let host = request.host().unwrap_or_default().trim_end_matches('.');
-//!         if self.0.iter().any(|allowed| allowed.eq_ignore_ascii_case(host)) {
+//!         // Of the URL, or of a CONNECT. A request that is for the proxy itself names none, and is told so.
+//!         let Some(host) = request.host() else { return Verdict::Forward(Route::target()) };
+//!         if self.0.iter().any(|allowed| request.host_is(allowed)) {
 //!             Verdict::Forward(Route::target())
 //!         } else {
 //!             Verdict::Answer(Response::new(403, format!("{host} is not on the list.\n")))

@@ -16,7 +16,7 @@ pub enum HalfClose {
 
 /// Sizes in bytes and deadlines; `None` as a deadline means "never".
 ///
-/// Checked by [`Limits::check`], which `ProxyBuilder::build` calls.
+/// Checked by [`Limits::check`], which `Builder::build` calls.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
@@ -41,11 +41,11 @@ pub struct Limits {
     pub unsent: Option<u32>,
     /// Sizes of the kernel's buffers.
     pub sockets: SocketBuffers,
-    /// Client connections at once, over all listeners; more wait in the kernel's queue.
+    /// Client connections at once, over all listeners; more wait in the kernel's queue. Default 10,000.
     pub max_connections: usize,
     /// Idle connections kept per worker, over all origins. Default 512.
     pub max_idle_origins: usize,
-    /// What a client's FIN means in mid-exchange.
+    /// What a client's FIN means in mid-exchange. Default [`HalfClose::Abort`].
     pub half_close: HalfClose,
     /// From a request's first byte to the end of its head. Default 30 s.
     pub head_timeout: Option<Duration>,
@@ -84,7 +84,7 @@ pub struct SocketBuffers {
     pub client_receive: Option<usize>,
     /// To origins.
     pub origin_send: Option<usize>,
-    /// From origins.
+    /// From origins. `None`: 208 KiB for those on this machine and those that accept a connection within a millisecond.
     pub origin_receive: Option<usize>,
 }
 

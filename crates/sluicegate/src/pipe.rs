@@ -58,6 +58,8 @@ pub(crate) struct Pipe<'p> {
     late: bool,
     /// The end of the body has been announced.
     ended: bool,
+    /// Trailers end here.
+    drops_trailers: bool,
     /// Body bytes given to the sink since [`Pipe::begin`], framing apart.
     given: u64,
 }
@@ -78,6 +80,7 @@ impl<'p> Pipe<'p> {
             suffix: b"",
             late: false,
             ended: true,
+            drops_trailers: false,
             given: 0,
         }
     }
@@ -91,7 +94,14 @@ impl<'p> Pipe<'p> {
         self.late = false;
         self.suffix = b"";
         self.ended = encoding == Encoding::Identity || framing == Framing::Empty;
+        self.drops_trailers = false;
         self.given = 0;
+    }
+
+    /// The trailers of this message are not passed on: a policy has changed its head, and what it took
+    /// away or set must not come back behind the body.
+    pub(crate) fn drop_trailers(&mut self) {
+        self.drops_trailers = true;
     }
 
     /// Where a head is written; it goes out before the body, in the same write.
@@ -169,6 +179,16 @@ impl<'p> Pipe<'p> {
         if self.conduit.is_some() && self.in_conduit() == 0 {
             self.give_conduit_back();
         }
+    }
+
+    /// Bytes of memory beside the buffer, used or not.
+    pub(crate) fn capacity(&self) -> usize {
+        self.staging.capacity()
+    }
+
+    /// Gives them back, if nothing waits to be written.
+    pub(crate) fn shrink(&mut self) {
+        self.stage().shrink_to_fit();
     }
 
     /// Nothing has moved for long: what waits is to wait in the buffer.
@@ -399,7 +419,7 @@ impl<'p> Pipe<'p> {
         self.stage().reserve_exact(size);
         self.staging.extend_from_slice(b"0\r\n");
         for field in self.body.trailers() {
-            if fields::is_forwardable_trailer(field.name) {
+            if !self.drops_trailers && fields::is_forwardable_trailer(field.name) {
                 for part in [field.name, b": ", field.value, b"\r\n"] {
                     self.staging.extend_from_slice(part);
                 }

@@ -31,12 +31,10 @@ use crate::record::{Client, Record};
 ///
 /// impl Policy for Deny {
 ///     async fn admit(&self, request: &mut Request<'_>, _client: &Client) -> Verdict {
-///         match request.host() {
-///             Some(host) if self.0.iter().any(|denied| host.eq_ignore_ascii_case(denied)) => {
-///                 Verdict::Answer(Response::new(403, "This host is on the proxy's list.\n"))
-///             }
-///             _ => Verdict::Forward(Route::target()),
+///         if self.0.iter().any(|denied| request.host_is(denied)) {
+///             return Verdict::Answer(Response::new(403, "This host is on the proxy's list.\n"));
 ///         }
+///         Verdict::Forward(Route::target())
 ///     }
 /// }
 ///
@@ -99,7 +97,26 @@ pub trait Policy: Send + Sync + 'static {
     }
 
     /// Called exactly once for each `admit`, when its exchange or tunnel is over: also when it was
-    /// aborted, when the proxy was stopped or its future dropped, and when a policy panicked.
+    /// aborted, when the proxy was stopped or its future dropped, and when a policy panicked. What never
+    /// became a request is told to [`Policy::refused`].
+    ///
+    /// ```
+    /// use sluicegate::{Policy, Record};
+    ///
+    /// /// A line for each exchange.
+    /// struct Log;
+    ///
+    /// impl Policy for Log {
+    ///     fn ended(&self, record: &Record<'_>) {
+    ///         let Record { client, status, ended, bytes_out, .. } = record;
+    ///         println!("{} {} {} {status} {bytes_out} {ended}", client.address, record.method(), record.target());
+    ///     }
+    ///
+    ///     fn refused(&self, record: &Record<'_>) {
+    ///         self.ended(record);
+    ///     }
+    /// }
+    /// ```
     fn ended(&self, _record: &Record<'_>) {}
 
     /// Called for each request that was refused before `admit` could be asked: a head that breaks a rule or

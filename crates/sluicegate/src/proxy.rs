@@ -187,7 +187,7 @@ impl<P: Policy> Proxy<P> {
         self.worker.flows.count()
     }
 
-    /// Client connections of this worker that have been reset by us so far: what was cut short, and
+    /// Client connections of this worker that have ended in a reset so far: what was cut short, by whichever side, and
     /// what did not close cleanly within `abort_timeout`.
     #[must_use]
     pub fn aborted(&self) -> u64 {
@@ -217,6 +217,8 @@ impl<P: Policy> Proxy<P> {
                 client.abort();
             }
         }
+        // Whoever has asked for its end in `accept` is told.
+        who.leave();
         false
     }
 

@@ -279,3 +279,18 @@ pub struct Record<'a> {
     /// Which part of a composed policy was the last to be asked, counted from this policy's first.
     pub(crate) asked: usize,
 }
+
+impl Record<'_> {
+    /// The method; empty if the head was never complete.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        str::from_utf8(self.request.method()).unwrap_or_default()
+    }
+
+    /// The target as it was asked for (a URL, `host:port` for CONNECT, a path); empty if the head was never complete.
+    /// Its query may hold secrets.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        str::from_utf8(self.request.target()).unwrap_or_default()
+    }
+}

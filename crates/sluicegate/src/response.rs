@@ -76,7 +76,7 @@ impl Response {
     #[must_use]
     pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
-        if let Err(error) = edits::check(name, value) {
+        if let Err(error) = edits::check_own(name, value) {
             self.0.wrong.get_or_insert(error.into());
             return self;
         }

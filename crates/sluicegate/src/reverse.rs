@@ -97,8 +97,10 @@ impl Reverse {
         Self { mounts: Vec::new(), keeps_host: false, x_forwarded: Hops::Replace, forwarded: Hops::Replace }
     }
 
-    /// Paths that start with `prefix` go to `origin`, where the prefix is replaced by the origin's base path, if it
-    /// has one.
+    /// Paths that start with `prefix` go to `origin`. The prefix is taken away, and the origin's base path, if it has one, stands in
+    /// its place: with `mount("/foo", "127.0.0.1:9000")` a request for `/foo/bar?q` asks the origin for `/bar?q`; to keep the prefix, mount
+    /// `127.0.0.1:9000/foo`. A `Location` or a cookie's `Path` that the origin sends is passed on as it is: an origin that makes them should
+    /// know the prefix.
     ///
     /// # Errors
     /// What is wrong with either, or a prefix that is mounted already.
@@ -142,7 +144,7 @@ impl Reverse {
         Self { forwarded: hops, ..self }
     }
 
-    /// Each prefix and where it leads, the longest first: `("/foo", "127.0.0.1:9000/base")`.
+    /// Each prefix and where it leads, the longest first: `("/foo/", "127.0.0.1:9000/base/")`.
     pub fn mounts(&self) -> impl Iterator<Item = (String, String)> + '_ {
         self.mounts.iter().map(|Mount { prefix, origin, base }| (format!("{prefix}/"), format!("{origin}{base}/")))
     }
@@ -247,10 +249,16 @@ fn plain_path(path: &str) -> Option<&str> {
 /// Whether some origin may take a segment for `.` or `..`: as it is, percent-encoded, behind an encoded slash, behind a
 /// backslash, or before a parameter.
 fn has_dot_segments(path: &str) -> bool {
+    // For those who decode twice, or read overlong UTF-8.
+    let lower = path.to_ascii_lowercase();
+    if ["%252e", "%252f", "%255c", "%c0%ae"].into_iter().any(|disguise| lower.contains(disguise)) {
+        return true;
+    }
     let mut bytes = path.bytes();
     // Of the present segment: the dots so far, or nothing more to expect of it.
     let mut dots = Some(0_u8);
     while let Some(byte) = bytes.next() {
+        let is_encoded = byte == b'%';
         let byte = match byte {
             b'%' => {
                 let mut ahead = bytes.clone();
@@ -266,6 +274,8 @@ fn has_dot_segments(path: &str) -> bool {
         };
         dots = match (byte, dots) {
             (b'/' | b';', Some(1 | 2)) => return true,
+            // An encoded blank, NUL, tab, `?` or `#` behind them: some cut there.
+            (byte, Some(1 | 2)) if is_encoded && byte != b'.' => return true,
             (b'/', _) => Some(0),
             (b'.', Some(n)) => Some(n.saturating_add(1)),
             _ => None,
@@ -344,13 +354,21 @@ mod tests {
             "/..;/b",
             "/..;x=y/b",
             "/%2e%2e%3bx/b",
+            "/%252e%252E/x",
+            "/%c0%AE%c0%ae/x",
+            "/a/..%00/x",
+            "/..%20/x",
+            "/.%09./x",
+            "/..%3f",
+            "/%2e.%23",
             "/a%5C..",
         ] {
             assert!(has_dot_segments(path), "{path}");
         }
-        for path in
-            ["/", "/a", "/...", "/..a", "/a..", "/a.b/c", "/%2ea", "/a;..", "//", "/%", "/%2", "/.%2e%2e", "/a%20.."]
-        {
+        for path in [
+            "/", "/a", "/...", "/..a", "/a..", "/a.b/c", "/%2ea", "/a;..", "//", "/%", "/%2", "/.%2e%2e", "/a%20..",
+            "/a.%20b", "/%25",
+        ] {
             assert!(!has_dot_segments(path), "{path}");
         }
     }

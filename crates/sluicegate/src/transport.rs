@@ -83,6 +83,14 @@ pub trait Transport: Send + Sync {
     /// Whatever the stream reports.
     fn poll_write(&self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
+    /// Sends on what the stream has taken and still holds. A socket holds nothing.
+    ///
+    /// # Errors
+    /// Whatever the stream reports.
+    fn poll_flush(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
     /// Whether bytes can move between this stream and a pipe of the kernel without coming to us.
     fn splices(&self) -> bool {
         false

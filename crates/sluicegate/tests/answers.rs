@@ -404,3 +404,56 @@ fn a_body_that_stands_still_ends_by_whose_turn_it_was() {
     assert_eq!(told, [Ended::PolicyFailed, Ended::Deadline]);
     drop(client);
 }
+
+/// Many a stream panics if it is asked again after its end; and one that waits before each item is asked then.
+#[test]
+fn a_stream_is_not_asked_after_its_end() {
+    let slow = |count: usize, then: fn() -> Option<io::Result<&'static str>>| {
+        futures_util::stream::unfold(0, move |n| async move {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let item = if n < count { Some(Ok("piece")) } else { then() };
+            item.map(|item| (item, n + 1))
+        })
+    };
+    let whole = making(move |_| Response::new(200, Body::stream(slow(3, || None))));
+    let mut client = whole.client();
+    client.send(ASK);
+    assert_eq!(client.response("GET").body, b"piecepiecepiece");
+    assert_eq!(whole.proxy.panicked(), 0);
+    let failing = making(move |_| {
+        Response::new(200, Body::stream(slow(1, || Some(Err(io::Error::other("the database is down"))))))
+    });
+    let mut client = failing.client();
+    client.send(ASK);
+    assert_eq!(client.rest().1, End::Reset);
+    eventually("it is told", || !failing.proxy.policy().1.lock().unwrap().is_empty());
+    let told = failing.proxy.policy().1.lock().unwrap()[0].1.clone();
+    assert!(told.contains("the database is down"), "{told}");
+}
+
+#[test]
+fn an_answer_may_ask_for_credentials() {
+    let serving = making(|_| Response::new(407, "who?\n").field("Proxy-Authenticate", "Basic realm=\"x\""));
+    let mut client = serving.client();
+    client.send(ASK);
+    let answer = client.response("GET");
+    assert_eq!((answer.status(), &*answer.body), (407, &b"who?\n"[..]));
+    assert!(answer.head.contains("\r\nProxy-Authenticate: Basic realm=\"x\"\r\n"));
+}
+
+/// A stream that buffers is told to send what it holds, also if it cannot at once.
+#[tokio::test]
+async fn a_buffered_stream_gives_all_of_it() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream, duplex};
+    let proxy =
+        Proxy::builder().policy(|_: &mut Request<'_>, _: &Client| Verdict::from(Response::new(200, "x".repeat(300))));
+    let proxy = proxy.build().unwrap();
+    let (mut client, theirs) = duplex(64);
+    let theirs = sluicegate::transport::Stream::new(BufStream::new(theirs));
+    tokio::spawn(async move { proxy.serve_connection(theirs, Client::in_process()).await });
+    client.write_all(format!("{}Connection: close\r\n\r\n", &ASK[..ASK.len() - 2]).as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut got = Vec::new();
+    tokio::time::timeout(Duration::from_secs(20), client.read_to_end(&mut got)).await.unwrap().unwrap();
+    assert!(got.ends_with("x".repeat(300).as_bytes()), "{} bytes", got.len());
+}

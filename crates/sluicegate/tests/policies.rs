@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -472,4 +472,79 @@ fn gone_resolves_when_the_connection_has_ended() {
     assert_eq!(told.load(SeqCst), 0);
     client.fin();
     eventually("they know", || told.load(SeqCst) == 3);
+}
+
+/// What a policy sets or takes away does not come back behind the body.
+#[test]
+fn an_edited_head_has_no_trailers() {
+    for edits in [false, true] {
+        let serving = Serving::with(move |request: &mut Request<'_>, _: &Client| {
+            if edits {
+                request.set("X-User", "nobody").unwrap();
+            }
+            Verdict::Forward(Route::target())
+        });
+        let origin = Origin::mirror();
+        let mut client = serving.client();
+        let url = origin.url("/");
+        client.send(format!(
+            "POST {url} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-User: admin\r\n\r\n"
+        ));
+        assert_eq!(client.response("POST").status(), 200);
+        let seen = String::from_utf8_lossy(&origin.seen()[0].bytes).into_owned();
+        assert_eq!(seen.contains("admin"), !edits, "{seen}");
+    }
+}
+
+/// What was taken in `accept` resolves also for a client that another turns away.
+#[test]
+fn who_is_turned_away_is_gone() {
+    struct Counter(Arc<AtomicBool>);
+    impl Policy for Counter {
+        fn accept(&self, client: &Client) -> bool {
+            let (gone, seen) = (client.gone(), Arc::clone(&self.0));
+            tokio::spawn(async move {
+                gone.await;
+                seen.store(true, SeqCst);
+            });
+            true
+        }
+    }
+    struct Nobody;
+    impl Policy for Nobody {
+        fn accept(&self, _: &Client) -> bool {
+            false
+        }
+    }
+    let seen = Arc::new(AtomicBool::new(false));
+    let serving = Serving::with((Counter(Arc::clone(&seen)), Nobody));
+    let _client = serving.client();
+    eventually("it is told", || seen.load(SeqCst));
+}
+
+/// A list of hosts that compares what it was written would let `LOCALHOST.` pass.
+#[test]
+fn a_host_is_the_same_however_it_is_written() {
+    let rows = [
+        ("http://Example.COM./", "example.com", true),
+        ("http://example.com:81/", "EXAMPLE.com.", true),
+        ("http://example.com/", "ample.com", false),
+        ("http://[::1]/", "::1", true),
+        ("http://[0:0::1]:80/", "[::1]", true),
+        ("http://[::ffff:127.0.0.1]/", "127.0.0.1", true),
+        ("http://127.0.0.1/", "localhost", false),
+    ];
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let serving = Serving::with(move |request: &mut Request<'_>, _: &Client| {
+        let name = request.field("X-Name").map(|name| String::from_utf8_lossy(name).into_owned()).unwrap();
+        seen.lock().unwrap().push(request.host_is(&name));
+        Verdict::from(Response::new(200, ""))
+    });
+    let mut client = serving.client();
+    for (url, name, _) in rows {
+        client.send(format!("GET {url} HTTP/1.1\r\nHost: h\r\nX-Name: {name}\r\n\r\n"));
+        assert_eq!(client.response("GET").status(), 200);
+    }
+    assert_eq!(*asked.lock().unwrap(), rows.map(|(.., same)| same));
 }

@@ -51,6 +51,10 @@ impl Pipes<'_, '_> {
         let body = if is_empty { Body::empty() } else { response.into_body() };
         let (supply, producer) = body.begin();
         let giving = async {
+            if !is_empty && supply.is_at_hand() {
+                // Head and body leave in one write: a client that closes behind the head would reset the rest.
+                let _ = transport::try_fill(self.response, &supply, cx.flow.downward()).await;
+            }
             tokio::select! { biased;
                 given = transport::pump(self.response, &supply, cx.client, cx.flow.downward()) => given,
                 never = produce(producer) => match never {},

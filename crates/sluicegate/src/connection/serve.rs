@@ -248,6 +248,9 @@ async fn exchange<C: Transport, P: Policy>(
 ) -> Result<Answered, Stop> {
     let Ask { head, framing, max_forwards, .. } = ask;
     let (via, edits) = (cx.worker.via(), story.edits.some());
+    if edits.is_some() {
+        pipes.request.drop_trailers();
+    }
     let route = RequestRoute { target, framing: *framing, max_forwards: *max_forwards, via, edits };
     forward::write_request(head, &route, pipes.request.stage());
     let exchange = Exchange {

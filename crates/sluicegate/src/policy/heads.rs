@@ -95,7 +95,19 @@ impl<'h> Request<'h> {
         str::from_utf8(self.head.method()).unwrap_or_default()
     }
 
-    /// The host that is asked for, in the sender's case: of the target, or of the `Host` field if the
+    /// Whether `name` is the host that is asked for, however it is written: in any case, with a dot at its end, an address in any
+    /// notation (`::1` or `[::1]`). A name is not its address: for those see [`Policy::address`](super::Policy::address).
+    #[must_use]
+    pub fn host_is(&self, name: &str) -> bool {
+        let plain = |host: &str| host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        match (self.ip(), name.trim_matches(['[', ']']).parse::<IpAddr>()) {
+            (Some(ip), Ok(named)) => ip.to_canonical() == named.to_canonical(),
+            (None, Err(_)) => self.host().is_some_and(|host| plain(host) == plain(name)),
+            _ => false,
+        }
+    }
+
+    /// The host that is asked for, in the sender's case (so compare with [`Request::host_is`]): of the target, or of the `Host` field if the
     /// target names none. IPv6 in its brackets. None if neither names one.
     #[must_use]
     pub fn host(&self) -> Option<&'h str> {

@@ -64,6 +64,10 @@ pub(crate) async fn pump<F: Source, T: Transport>(
         loop {
             pipe.decode().map_err(End::Malformed)?;
             if pipe.is_finished() {
+                if to.poll_flush(cx).map_err(|_| End::Sink)?.is_pending() {
+                    lane.stands(pipe.held(), true, false);
+                    return Poll::Pending;
+                }
                 pipe.release();
                 lane.stands(pipe.held(), false, false);
                 return Poll::Ready(Ok(()));
@@ -105,8 +109,9 @@ pub(crate) async fn flush<T: Transport>(pipe: &mut Pipe<'_>, to: &T, lane: Lane<
                 return Poll::Pending;
             }
         }
-        lane.stands(pipe.held(), false, false);
-        Poll::Ready(Ok(()))
+        let flushed = to.poll_flush(cx)?;
+        lane.stands(pipe.held(), flushed.is_pending(), false);
+        flushed.map(Ok)
     })
     .await
 }
@@ -146,7 +151,7 @@ pub(crate) async fn fill<F: Transport>(pipe: &mut Pipe<'_>, from: &F, lane: Lane
 }
 
 /// Reads once, if there is something now, as [`readable`] has hinted. There must be room.
-pub(crate) async fn try_fill<F: Transport>(pipe: &mut Pipe<'_>, from: &F, lane: Lane<'_>) -> io::Result<Option<usize>> {
+pub(crate) async fn try_fill<F: Source>(pipe: &mut Pipe<'_>, from: &F, lane: Lane<'_>) -> io::Result<Option<usize>> {
     poll_fn(|cx| {
         let read = poll_read(pipe, from, lane, cx);
         pipe.release();
@@ -197,6 +202,8 @@ fn poll_give<T: Transport>(
     }
     let (parts, count) = pipe.output();
     let Some(parts) = parts.get(..count).filter(|parts| !parts.is_empty()) else {
+        // What was written before is not to wait for what comes.
+        let _ = to.poll_flush(cx)?;
         return Ok(None);
     };
     match to.poll_write(cx, parts) {

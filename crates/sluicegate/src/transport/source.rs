@@ -74,7 +74,14 @@ struct Supplying {
 
 impl Supply {
     pub(crate) fn new(feed: Feed, promised: Option<u64>) -> Self {
-        Self(Mutex::new(Supplying { feed, left: promised, last: None, failure: None }))
+        // What is at hand keeps its promise.
+        let left = promised.filter(|_| !matches!(feed, Feed::Bytes(_)));
+        Self(Mutex::new(Supplying { feed, left, last: None, failure: None }))
+    }
+
+    /// Whether its bytes are here, so that asking for some waits for nothing.
+    pub(crate) fn is_at_hand(&self) -> bool {
+        matches!(self.lock().feed, Feed::Bytes(_))
     }
 
     /// Why it failed, if it did.
@@ -90,7 +97,8 @@ impl Supply {
 
 impl Source for Supply {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.lock().feed {
+        let supply = &mut *self.lock();
+        match &mut supply.feed {
             Feed::Slot(drain) => drain.0.poll_ready(cx).map(Ok),
             Feed::Stream(stream, rest) if rest.is_empty() => match ready!(stream.as_mut().poll_next(cx)) {
                 Some(Ok(piece)) => {
@@ -99,7 +107,10 @@ impl Source for Supply {
                 }
                 // Said again by the read.
                 None => Poll::Ready(Ok(())),
-                Some(Err(error)) => Poll::Ready(Err(error)),
+                Some(Err(error)) => {
+                    supply.failure = Some(error.to_string());
+                    Poll::Ready(Err(error))
+                }
             },
             _ => Poll::Ready(Ok(())),
         }

@@ -49,9 +49,12 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Transport for Stream<S> {
             let first = parts.iter().find(|part| !part.is_empty());
             ready!(Pin::new(&mut *stream).poll_write(cx, first.map_or(&[], |part| part)))?
         };
-        // A TLS stream holds what it has encrypted until it is told to flush.
-        let _ = Pin::new(&mut *stream).poll_flush(cx)?;
         Poll::Ready(Ok(n))
+    }
+
+    /// A TLS stream holds what it has encrypted, a buffered one what it was given, until it is told.
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.lock()).poll_flush(cx)
     }
 
     fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -68,6 +68,10 @@ impl Transport for Upstream {
         either!(self, one => one.poll_write(cx, parts))
     }
 
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, one => one.poll_flush(cx))
+    }
+
     fn splices(&self) -> bool {
         either!(self, one => one.splices())
     }
