@@ -70,7 +70,10 @@
 //! 5. Both bodies stream at once. A client that does not read stops its origin from being read; an origin that does not
 //!    read stops its client. Meanwhile a client that has gone is noticed in milliseconds (Linux; elsewhere, and for streams that are
 //!    no sockets, up to `client_buffer` bytes behind), and everything done for it is dropped.
-//! 6. `ended` is told. What was cut short ends in a reset and never looks complete.
+//! 6. [`Policy::ended`] is told; of what never became a request, [`Policy::refused`]. What was cut short ends in a reset and never looks
+//!    complete.
+//!
+//! What an operator should know beside that (errors of accept, a policy that panics) is said through the `tracing` crate.
 //!
 //! # The bound
 //!

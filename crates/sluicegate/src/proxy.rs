@@ -138,6 +138,9 @@ impl<P: Policy> Proxy<P> {
     /// Requests that lead back to the listener that accepted it are only noticed if that was
     /// [announced](Proxy::announce). Cancel-safe: dropping it ends the connection.
     ///
+    /// Deadlines are kept by the runtime of the connection that came first, for as long as one lives. Who serves on several
+    /// runtimes gives each [a worker of its own](Proxy::another_worker): one that is no longer driven keeps no time for the others.
+    ///
     /// # Errors
     /// Those of taking the stream over.
     pub async fn serve_connection(&self, stream: impl IntoTransport, client: Client) -> io::Result<()> {

@@ -51,7 +51,8 @@ impl<P: Policy> Serve<P> {
         Self { stop: Some(Box::pin(signal)), ..self }
     }
 
-    /// How long a graceful shutdown waits for what runs, before it is reset. Default: as long as it takes.
+    /// How long a graceful shutdown waits for what runs, before it is reset. Default: as long as it takes, which for a
+    /// body without end is for ever.
     pub fn shutdown_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }

@@ -155,6 +155,9 @@ fn too_long() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the body is longer than its promised length")
 }
 
+/// A stream of empty pieces lets others have their turn after so many.
+const MOST_EMPTY: usize = 16;
+
 impl Feed {
     fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
@@ -165,11 +168,18 @@ impl Feed {
                 Poll::Ready(Ok(room.filled().len()))
             }
             Self::Stream(stream, rest) => {
-                while rest.is_empty() {
+                for _ in 0..MOST_EMPTY {
+                    if !rest.is_empty() {
+                        break;
+                    }
                     match ready!(stream.as_mut().poll_next(cx)).transpose()? {
                         Some(piece) => *rest = piece,
                         None => return Poll::Ready(Ok(0)),
                     }
+                }
+                if rest.is_empty() {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
                 Poll::Ready(Ok(take(rest, room)))
             }
