@@ -13,8 +13,8 @@ use crate::config::Config;
 /// the process was started with.
 const RESERVE: u64 = 64;
 
-/// For a worker's runtime, its name servers, and eight pipes that it keeps open.
-const PER_WORKER: u64 = 32;
+/// For a worker's runtime, its name servers, and four pipes that it keeps open.
+const PER_WORKER: u64 = 24;
 
 /// A client and its origin.
 const PER_CONNECTION: u64 = 2;
@@ -121,16 +121,16 @@ mod tests {
 
     #[test]
     fn all_of_it_fits_under_the_limit() {
-        for (limit, workers) in [(132, 1), (256, 1), (1024, 2), (1024, 32), (65_536, 8), (1 << 20, 64), (u64::MAX, 64)]
+        for (limit, workers) in [(116, 1), (256, 1), (1024, 2), (1024, 32), (65_536, 8), (1 << 20, 64), (u64::MAX, 64)]
         {
             let Shares { max_connections, bulk_total, max_idle_origins } =
                 share(limit, workers, 2, 16 << 20, None, None).unwrap();
-            let used = 64 + 2 * bulk_total / PIPE + workers * (32 + 2 + max_idle_origins) + 2 * max_connections;
-            assert!(used as u64 <= limit.max(132), "{limit} {workers}: {used}");
+            let used = 64 + 2 * bulk_total / PIPE + workers * (24 + 2 + max_idle_origins) + 2 * max_connections;
+            assert!(used as u64 <= limit.max(116), "{limit} {workers}: {used}");
             assert!(max_connections >= 1 && max_idle_origins <= 512);
         }
         let usual = share(1024, 2, 1, 16 << 20, None, None).unwrap();
-        assert_eq!(usual, Shares { max_connections: 312, bulk_total: 8 << 20, max_idle_origins: 103 });
+        assert_eq!(usual, Shares { max_connections: 318, bulk_total: 8 << 20, max_idle_origins: 105 });
     }
 
     #[test]
@@ -142,6 +142,6 @@ mod tests {
     #[test]
     fn too_few_are_an_error_that_says_how_many() {
         let said = share(20, 2, 1, 0, None, None).unwrap_err().to_string();
-        assert!(said.contains("only 20 descriptors") && said.contains("132 are needed for 2 workers"), "{said}");
+        assert!(said.contains("only 20 descriptors") && said.contains("116 are needed for 2 workers"), "{said}");
     }
 }

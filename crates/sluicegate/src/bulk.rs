@@ -17,7 +17,7 @@ pub(crate) const WORTH: usize = 256 * 1024;
 const LEAST: usize = 16 * 1024;
 
 /// Pipes that one worker keeps open unused: they are two descriptors each.
-const KEPT: usize = 8;
+const KEPT: usize = 4;
 
 /// How many more pipes may be lent, for all workers of a proxy together.
 #[derive(Debug)]
