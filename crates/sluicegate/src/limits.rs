@@ -84,7 +84,7 @@ pub struct SocketBuffers {
     pub client_receive: Option<usize>,
     /// To origins.
     pub origin_send: Option<usize>,
-    /// From origins. `None`: 208 KiB for those on this machine and those that accept a connection within a millisecond.
+    /// From origins. `None`: 128 KiB for those on this machine and those that accept a connection within a millisecond.
     pub origin_receive: Option<usize>,
 }
 

@@ -80,7 +80,7 @@ pub(crate) struct Sizes {
     #[arg(long, value_name = "SIZE", value_parser = units::socket_buffer)]
     pub(crate) origin_send_buffer: Option<usize>,
 
-    /// The kernel's receive buffer of origin connections [default: 208 KiB for near origins, else left to the kernel]
+    /// The kernel's receive buffer of origin connections [default: 128 KiB for near origins, else left to the kernel]
     ///
     /// SO_RCVBUF. What a slow client leaves unread waits here. A buffer of N bytes caps a download
     /// at N per round trip: 256KiB at 100 ms are 2.6 MB/s. Left to itself, the kernel grows it with
