@@ -65,7 +65,7 @@ BUGS = [
      "    pub(crate) fn touch(&self) {\n", "    pub(crate) fn touch(&self) {\n        if self.deadline.load(Relaxed) != NEVER && self.requests.load(Relaxed) == 0 { return; }\n"),
     ("no-deadline", "end", "flow.rs", "if self.deadline.load(Relaxed) <= self.clock.millis() {", "if self.deadline.load(Relaxed) < 1 {"),
     ("the-wrong-one-is-blamed", "end", "exchange.rs", "(true, false) => Stop::Origin(Fault::ResponseTimeout)", "(true, false) => Stop::ClientSlow"),
-    ("idle-keeps-its-memory", "bound", "connection.rs", "    busy.memory = None;\n    loop {", "    loop {"),
+    ("idle-keeps-its-memory", "bound", "connection.rs", "    busy.memory = None;\n    busy.shrink();", "    busy.shrink();"),
     ("idle-keeps-its-buffer", "bound", "buffer.rs", 
      "if self.is_lent() && self.held() == 0 {", "if self.bytes.len() == 1 && self.held() == 0 {"),
     ("abort-says-fin", "truth", "transport/tcp.rs", "            write.forget();", "            drop(write);"),
