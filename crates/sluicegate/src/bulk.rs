@@ -1,11 +1,13 @@
 //! What long bodies move through once they have moved fast for a while: pipes of the kernel, so
 //! that their bytes never come to us (splice(2)). Lent from a fixed number, and only while there is
-//! something in them; what a slow peer leaves unread stays in the ordinary buffer.
+//! something in them. A peer that stops after a fast start leaves what is in its pipe there, and gets
+//! no other before it is fast again.
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::limits::PIPE;
 
@@ -19,36 +21,15 @@ const LEAST: usize = 16 * 1024;
 /// Pipes that one worker keeps open unused: they are two descriptors each.
 const KEPT: usize = 4;
 
-/// How many more pipes may be lent, for all workers of a proxy together.
-#[derive(Debug)]
-pub(crate) struct Budget(AtomicUsize);
-
-impl Budget {
-    /// Of `bytes` in all.
-    pub(crate) fn new(bytes: usize) -> Arc<Self> {
-        Arc::new(Self(AtomicUsize::new(bytes / PIPE)))
-    }
-
-    fn take(self: &Arc<Self>) -> Option<Lent> {
-        self.0.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).ok()?;
-        Some(Lent(Arc::clone(self)))
-    }
-}
-
-/// One of the budget's, until it is dropped.
-#[derive(Debug)]
-struct Lent(Arc<Budget>);
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        self.0.0.fetch_add(1, Relaxed);
-    }
+/// How many pipes of `bytes` in all may be lent, for all workers of a proxy together.
+pub(crate) fn budget(bytes: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new((bytes / PIPE).min(Semaphore::MAX_PERMITS)))
 }
 
 /// The pipes of one worker.
 #[derive(Debug)]
 pub(crate) struct Pipes {
-    budget: Arc<Budget>,
+    budget: Arc<Semaphore>,
     free: Mutex<Vec<Ends>>,
     /// `PIPE`, [`WORTH`] and [`LEAST`]; smaller in tests.
     size: usize,
@@ -58,14 +39,14 @@ pub(crate) struct Pipes {
 }
 
 impl Pipes {
-    pub(crate) fn new(budget: Arc<Budget>) -> Self {
+    pub(crate) fn new(budget: Arc<Semaphore>) -> Self {
         Self { budget, free: Mutex::default(), size: PIPE, worth: WORTH, least: LEAST, open: Ends::of_kernel }
     }
 
     /// One that is smaller, and in memory.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn scripted(size: usize, worth: usize) -> Self {
-        let budget = Budget::new(if size == 0 { 0 } else { 2 * PIPE });
+        let budget = budget(if size == 0 { 0 } else { 2 * PIPE });
         Self {
             size,
             worth,
@@ -88,7 +69,7 @@ impl Pipes {
     /// One, if the budget and the kernel have one to give: an unprivileged user gets about 250 of
     /// this size (`pipe-user-pages-soft`), and a process only so many descriptors.
     pub(crate) fn lend(&self) -> Option<Conduit> {
-        let lent = self.budget.take()?;
+        let lent = Arc::clone(&self.budget).try_acquire_owned().ok()?;
         let kept = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let ends = kept.or_else(|| (self.open)(self.size))?;
         Some(Conduit { ends, size: self.size, held: 0, _lent: lent })
@@ -109,7 +90,7 @@ pub struct Conduit {
     ends: Ends,
     size: usize,
     held: usize,
-    _lent: Lent,
+    _lent: OwnedSemaphorePermit,
 }
 
 impl Conduit {

@@ -109,7 +109,9 @@ pub trait Policy: Send + Sync + 'static {
     /// impl Policy for Log {
     ///     fn ended(&self, record: &Record<'_>) {
     ///         let Record { client, status, ended, bytes_out, .. } = record;
-    ///         println!("{} {} {} {status} {bytes_out} {ended}", client.address, record.method(), record.target());
+    ///         // Queries hold secrets; the access log of the binary leaves them out, too.
+    ///         let target = record.target().split('?').next().unwrap_or_default();
+    ///         println!("{} {} {target} {status} {bytes_out} {ended}", client.address, record.method());
     ///     }
     ///
     ///     fn refused(&self, record: &Record<'_>) {

@@ -174,6 +174,16 @@ impl Fault {
         }
     }
 
+    /// How an exchange has ended in which this failed.
+    pub(crate) fn ended(&self) -> Ended {
+        match self {
+            Self::Request(_) | Self::Denied(_) | Self::Loop | Self::PassedBefore | Self::Capacity => Ended::Refused,
+            Self::RequestTimeout | Self::ClientNotReading => Ended::Deadline,
+            Self::Undecided | Self::Answer(_) | Self::Route(_) => Ended::PolicyFailed,
+            _ => Ended::OriginFailed,
+        }
+    }
+
     /// The error type of RFC 9209 §2.3.
     #[must_use]
     pub fn token(&self) -> &'static str {

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 
 use crate::buffer::Pool;
-use crate::bulk::{Budget, Pipes};
+use crate::bulk::{self, Pipes};
 use crate::flow::{Flows, TICK};
 use crate::limits::Limits;
 use crate::origin::{Connector, Gate, Idle, Resolver};
@@ -60,7 +60,7 @@ pub(crate) struct Shared<P> {
     /// One permit per connection that may hold its bound, if their sum is bounded.
     pub(crate) memory: Option<Semaphore>,
     /// How many pipes may be lent.
-    pub(crate) bulk: Arc<Budget>,
+    pub(crate) bulk: Arc<Semaphore>,
     pub(crate) listeners: Mutex<Vec<SocketAddr>>,
     next_id: AtomicU64,
 }
@@ -72,7 +72,7 @@ impl<P: Policy> Shared<P> {
         let bulk = limits.bulk();
         let memory = limits.memory_total.map(|total| total.saturating_sub(bulk));
         let memory = memory.map(|total| Semaphore::new(bounds(total).min(Semaphore::MAX_PERMITS)));
-        let (bulk, listeners, next_id) = (Budget::new(bulk), Mutex::default(), AtomicU64::new(1));
+        let (bulk, listeners, next_id) = (bulk::budget(bulk), Mutex::default(), AtomicU64::new(1));
         let connector = None;
         Self { limits, policy, connector, pseudonym: pseudonym(), via, permits, memory, bulk, listeners, next_id }
     }

@@ -65,14 +65,7 @@ impl Pipes<'_, '_> {
         head: &RequestHead,
         fault: Fault,
     ) -> Next {
-        story.ended = match fault {
-            Fault::Request(_) | Fault::Denied(_) | Fault::Loop | Fault::PassedBefore | Fault::Capacity => {
-                Ended::Refused
-            }
-            Fault::RequestTimeout => Ended::Deadline,
-            Fault::Undecided | Fault::Answer(_) | Fault::Route(_) => Ended::PolicyFailed,
-            _ => Ended::OriginFailed,
-        };
+        story.ended = fault.ended();
         let next = self
             .answer(cx, story, head, fault.status(), |is_head, close, out| {
                 answer::write_fault(&fault, is_head, close, out)
@@ -120,12 +113,7 @@ impl Pipes<'_, '_> {
             return self.fault(cx, story, head, fault).await;
         }
         // The response has begun: the only honest end is a reset.
-        story.ended = match fault {
-            Fault::Answer(_) => Ended::PolicyFailed,
-            Fault::RequestTimeout | Fault::ClientNotReading => Ended::Deadline,
-            Fault::Request(_) => Ended::Refused,
-            _ => Ended::OriginFailed,
-        };
+        story.ended = fault.ended();
         story.fault = Some(fault);
         Next::Abort
     }
