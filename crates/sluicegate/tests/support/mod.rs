@@ -6,7 +6,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 
+pub mod ends;
 pub mod gate;
+pub mod named;
 pub mod origin;
 pub mod serving;
 pub mod wire;

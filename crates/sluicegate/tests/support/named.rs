@@ -11,7 +11,7 @@ pub fn document(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)).unwrap()
 }
 
-/// Every test of this crate as `file.rs::name`; the file as seen from `tests`, or from `src`.
+/// Every test of this crate as `file.rs::name`; the file as seen from `tests/suite`, `tests`, or `src`.
 pub fn defined() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for folder in ["tests", "src"] {
@@ -28,6 +28,7 @@ fn walk(top: &Path, folder: &Path, found: &mut BTreeSet<String>) {
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).unwrap();
             let file = path.strip_prefix(top).unwrap().to_str().unwrap();
+            let file = file.strip_prefix("suite/").unwrap_or(file);
             for after in text.split("test]\n").skip(1) {
                 let Some((_, function)) = after.split_once("fn ") else { continue };
                 found.insert(format!("{file}::{}", function.split('(').next().unwrap()));

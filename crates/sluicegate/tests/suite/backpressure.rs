@@ -1,16 +1,14 @@
 //! A slow side slows its sender down, and nobody else; and goes on where it was.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 
-mod support;
+use crate::support;
 
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
+use crate::support::{End, Gate, Origin, Wire, chunked, get, noise, ok, same, settled};
 use socket2::SockRef;
-use support::{End, Gate, Origin, Wire, chunked, get, noise, ok, same, settled};
 
 /// Far more than the buffers of the kernel and of the proxy hold together (some 10 MB where
 /// this was written).

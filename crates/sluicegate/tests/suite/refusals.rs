@@ -1,14 +1,10 @@
 //! Requests that are refused, and origins that cannot be reached: who is told what.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
-
-mod support;
 
 use std::net::TcpListener;
 
+use crate::support::{End, Gate, Message, Origin, get, ok};
 use sluicegate::{Ended, Fault};
 use sluicegate_http1::Malformed;
-use support::{End, Gate, Message, Origin, get, ok};
 
 /// Requests that break a rule before their body; `{}` is the origin's host and port.
 const HEADS: &[(&str, Malformed)] = &[

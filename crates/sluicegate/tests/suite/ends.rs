@@ -1,20 +1,16 @@
 //! docs/close.md against the tests that it names; and the end of a client's connection after its last answer.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 
-#[path = "support/ends.rs"]
-mod ends;
-#[path = "support/named.rs"]
-mod named;
-mod support;
+use crate::support;
+use crate::support::ends;
+use crate::support::named;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use ends::{SHORT, is_broken, told_alone};
+use crate::support::ends::{SHORT, is_broken, told_alone};
+use crate::support::{End, Gate, Wire, eventually, noise};
 use sluicegate::Limits;
 use sluicegate::flow::Phase;
-use support::{End, Gate, Wire, eventually, noise};
 
 const LONG: Duration = Duration::from_secs(600);
 

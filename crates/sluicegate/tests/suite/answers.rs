@@ -1,8 +1,4 @@
 //! Answers of a policy's own: framing, flow control, and how they end.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
-
-mod support;
 
 use std::io;
 use std::pin::Pin;
@@ -11,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::support::{End, Serving, eventually, noise, same, settled};
 use sluicegate::flow::BodySource;
 use sluicegate::{Body, Client, Ended, Limits, Policy, Proxy, Record, Request, Response, Sender, Verdict};
-use support::{End, Serving, eventually, noise, same, settled};
 
 const ASK: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 

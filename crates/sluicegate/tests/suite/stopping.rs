@@ -1,14 +1,12 @@
 //! How a proxy stops, and how connections end that do nothing, or nothing good.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 
-mod support;
+use crate::support;
 
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use crate::support::{End, Gate, Origin, PATIENCE, Setup, Wire, get, ok};
 use sluicegate::Ended;
-use support::{End, Gate, Origin, PATIENCE, Setup, Wire, get, ok};
 
 const LONG: Duration = Duration::from_secs(600);
 

@@ -1,16 +1,14 @@
 //! Connections to origins: kept, retried, given up, and forbidden.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 
-mod support;
+use crate::support;
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::{End, Gate, Origin, Setup, get, ok};
 use sluicegate::{Client, Ended, Fault};
 use socket2::{Domain, SockAddr, Socket, Type};
-use support::{End, Gate, Origin, Setup, get, ok};
 
 fn post(url: &str, body: &str) -> String {
     format!("POST {url} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len())

@@ -1,14 +1,12 @@
 //! What comes before a final answer, or instead of one: 1xx, Expect, early answers, Upgrade.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 
-mod support;
+use crate::support;
 
 use std::thread;
 use std::time::Duration;
 
+use crate::support::{End, Gate, Origin, Wire, get, noise, ok, same};
 use sluicegate::{Ended, Fault};
-use support::{End, Gate, Origin, Wire, get, noise, ok, same};
 
 /// Large uploads are sent for nothing, or wait for a 100 that the origin never sends.
 #[test]

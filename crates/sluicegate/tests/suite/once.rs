@@ -1,15 +1,11 @@
 //! What was learned from a review: limits that are given back, requests that are sent once.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
-
-mod support;
 
 use std::future::IntoFuture;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread;
 
+use crate::support::{Gate, Origin, Wire, get, ok};
 use sluicegate::{Limits, Proxy};
-use support::{Gate, Origin, Wire, get, ok};
 
 /// A listener that nobody uses would sit on a permit, and clients of another would wait for ever.
 #[test]

@@ -1,14 +1,12 @@
 //! The reverse proxy: prefixes, paths, Host, and whom it was forwarded for.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 
-mod support;
+use crate::support;
 
 use std::net::SocketAddr;
 
+use crate::support::origin::mirrored;
+use crate::support::{Origin, Serving, get, ok};
 use sluicegate::{Client, Hops, Policy, Proxy, Reverse};
-use support::origin::mirrored;
-use support::{Origin, Serving, get, ok};
 
 /// What an origin is sent for this request.
 fn seen(reverse: Reverse, request: &str) -> String {

@@ -1,14 +1,10 @@
 //! A connection that was dialled for one client is no way around the rules for another.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
-
-mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use support::gate::Setup;
-use support::{Origin, get, ok};
+use crate::support::gate::Setup;
+use crate::support::{Origin, get, ok};
 
 /// Through a connection that a privileged client left behind, anyone would reach what is forbidden.
 #[test]

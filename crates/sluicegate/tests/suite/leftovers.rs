@@ -1,13 +1,11 @@
 //! What a failed request leaves behind must not reach the next one's origin. Every test here is
 //! about the same loss: one user's request, with its credentials, sent to somebody else's server.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 
-mod support;
+use crate::support;
 
 use std::time::Duration;
 
-use support::{Gate, Origin, Setup, get, ok};
+use crate::support::{Gate, Origin, Setup, get, ok};
 
 /// The requests that `origin` saw on all its connections, byte for byte; Via replaced.
 fn only(origin: &Origin, path: &str) {

@@ -1,11 +1,7 @@
 //! What of a message goes on, seen on the wire: fields, Host, Via, Date, Max-Forwards.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 
-mod support;
-
-use support::origin::mirrored;
-use support::{End, Gate, Origin, Setup, get, ok};
+use crate::support::origin::mirrored;
+use crate::support::{End, Gate, Origin, Setup, get, ok};
 
 /// Signatures and odd servers break when fields are sorted, renamed, merged or dropped.
 #[test]

@@ -1,5 +1,4 @@
 //! The house: in each crate a room uses only rooms above it in lib.rs, and `http1` is pure.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 use std::path::{Path, PathBuf};
 

@@ -1,18 +1,14 @@
 //! The ends of docs/close.md that the proxy makes by itself: no memory, and a stop.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
-
-#[path = "support/ends.rs"]
-mod ends;
-mod support;
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use ends::{Blackhole, SHORT, arrived, as_written, goes_on, in_two_steps, is_broken, thinking, told_alone};
+use crate::support::ends::{
+    Blackhole, SHORT, arrived, as_written, goes_on, in_two_steps, is_broken, thinking, told_alone,
+};
+use crate::support::{End, Gate, Origin, Setup, Wire, eventually, get, ok};
 use sluicegate::HalfClose;
 use sluicegate::flow::Phase;
-use support::{End, Gate, Origin, Setup, Wire, eventually, get, ok};
 
 const LONG: Duration = Duration::from_secs(600);
 

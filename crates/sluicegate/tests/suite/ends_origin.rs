@@ -1,13 +1,9 @@
 //! The ends of docs/close.md that an origin makes: before, in and after its response.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 
-#[path = "support/ends.rs"]
-mod ends;
-mod support;
+use crate::support;
 
-use ends::{as_written, cut, goes_on, in_two_steps, post, told_alone};
-use support::{End, Gate, Origin, get, noise, ok};
+use crate::support::ends::{as_written, cut, goes_on, in_two_steps, post, told_alone};
+use crate::support::{End, Gate, Origin, get, noise, ok};
 
 const LENGTH: &str = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst";
 const CHUNKS: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n";

@@ -1,13 +1,11 @@
 //! Buffers of a few bytes: every boundary that a large one meets once in a thousand requests is
 //! met at every byte. What arrives must not depend on sizes and cuts.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 
-mod support;
+use crate::support;
 
+use crate::support::{End, Gate, Message, Origin, Wire, chunked, get, noise, same};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use support::{End, Gate, Message, Origin, Wire, chunked, get, noise, same};
 
 /// How a body is framed on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,8 +2,6 @@
 //! CHANGELOG.md. `UPDATE_SURFACE=1 cargo test -p sluicegate --test surface` writes it anew.
 //!
 //! It is read from the source: every `pub` item is reachable, because the lint `unreachable_pub` says so where one is not.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

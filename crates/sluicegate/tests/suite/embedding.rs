@@ -1,8 +1,4 @@
 //! The library as its user embeds it: any listener, any stream, any runtime, any origin.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
-
-mod support;
 
 use std::future::{Future, IntoFuture};
 use std::net::Ipv4Addr;
@@ -10,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::support::{Origin, PATIENCE, noise, ok, same};
 use sluicegate::{
     AllowAll, Client, Connected, Connecting, Connector, Dial, Fault, Limits, Policy, Proxy, Request, Response, Route,
     Verdict,
 };
-use support::{Origin, PATIENCE, noise, ok, same};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;

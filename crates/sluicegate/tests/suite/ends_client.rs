@@ -1,15 +1,11 @@
 //! The ends of docs/close.md that a client makes: in each phase, by FIN, by reset, by nonsense.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 
-#[path = "support/ends.rs"]
-mod ends;
-mod support;
+use crate::support;
 
-use ends::{Blackhole, SHORT, arrived, as_written, in_two_steps, post, thinking, told_alone};
+use crate::support::ends::{Blackhole, SHORT, arrived, as_written, in_two_steps, post, thinking, told_alone};
+use crate::support::{End, Gate, Origin, Wire, get, noise, ok};
 use sluicegate::HalfClose;
 use sluicegate::flow::Phase;
-use support::{End, Gate, Origin, Wire, get, noise, ok};
 
 const BOTH: [HalfClose; 2] = [HalfClose::Abort, HalfClose::Allow];
 const LENGTH: &str = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst";

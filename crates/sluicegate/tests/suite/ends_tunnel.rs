@@ -1,17 +1,11 @@
 //! The ends of docs/close.md in a tunnel: each side alone, both, and nobody.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
-
-#[path = "support/ends.rs"]
-mod ends;
-mod support;
 
 use std::sync::{Mutex, mpsc};
 use std::thread;
 
-use ends::{SHORT, arrived, in_two_steps, is_broken, thinking, told_alone, tunnel};
+use crate::support::ends::{SHORT, arrived, in_two_steps, is_broken, thinking, told_alone, tunnel};
+use crate::support::{End, Gate, Origin, eventually, noise, same};
 use sluicegate::HalfClose;
-use support::{End, Gate, Origin, eventually, noise, same};
 
 /// `ssh host cat < file`: one side is done, the other has much to say.
 #[test]

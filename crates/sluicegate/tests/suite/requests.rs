@@ -1,15 +1,11 @@
 //! Plain requests: their forms, their order, and how long a connection lives.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
-
-mod support;
 
 use std::net::TcpListener;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
-use support::origin::mirrored;
-use support::{End, Gate, Origin, Setup, Wire, get, ok, settled};
+use crate::support::origin::mirrored;
+use crate::support::{End, Gate, Origin, Setup, Wire, get, ok, settled};
 
 /// Users lose a method that their program needs, or the origin gets another one than they sent.
 #[test]

@@ -1,20 +1,18 @@
 //! What a policy may decide, see and change, and when it is told.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 
-mod support;
+use crate::support;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::support::origin::mirrored;
+use crate::support::{End, Origin, Serving, eventually, get, noise, ok};
 use sluicegate::transport::Gone;
 use sluicegate::{
     Client, EditError, Ended, Limits, Origin as Place, OriginResponse, Policy, Proxy, Record, Request, Response, Route,
     Verdict,
 };
-use support::origin::mirrored;
-use support::{End, Origin, Serving, eventually, get, noise, ok};
 
 /// Sleeps for a minute, and says when it was dropped.
 struct Sleeper(Arc<Mutex<Log>>);

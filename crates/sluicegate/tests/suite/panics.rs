@@ -1,15 +1,11 @@
 //! A policy that panics takes its own connection with it, and nothing else.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
-
-mod support;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use crate::support::{End, Origin, Serving, eventually, get, ok};
 use sluicegate::{Client, Ended, OriginResponse, Policy, Proxy, Record, Request, Route, Verdict};
-use support::{End, Origin, Serving, eventually, get, ok};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]

@@ -1,15 +1,13 @@
 //! Bodies of every framing, both ways: what arrives, and how it ends.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 
-mod support;
+use crate::support;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
+use crate::support::origin::mirrored;
+use crate::support::{End, Gate, Origin, Wire, chunked, get, noise, ok, same};
 use sluicegate::{Ended, Fault};
-use support::origin::mirrored;
-use support::{End, Gate, Origin, Wire, chunked, get, noise, ok, same};
 
 const SIZES: [usize; 7] = [0, 1, 2, 16_383, 16_384, 16_385, 300_000];
 

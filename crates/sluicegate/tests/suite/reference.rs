@@ -1,9 +1,6 @@
 //! docs/reference.md against the tests that it names, and ARCHITECTURE.md against the rooms that there are.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 
-#[path = "support/named.rs"]
-mod named;
+use crate::support::named;
 
 /// The page claims what nobody tests.
 #[test]

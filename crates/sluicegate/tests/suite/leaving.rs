@@ -1,16 +1,12 @@
 //! Clients that leave, and what is told of every exchange.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
-
-mod support;
 
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::support::{End, Gate, Origin, PATIENCE, Setup, get, noise, ok};
 use sluicegate::transport::Hangup;
 use sluicegate::{Ended, HalfClose};
-use support::{End, Gate, Origin, PATIENCE, Setup, get, noise, ok};
 
 /// An origin that takes requests and thinks for ever.
 fn thinking() -> Origin {

@@ -1,16 +1,14 @@
 //! CONNECT: bytes both ways, ends one at a time, and clear answers when there is no tunnel.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 
-mod support;
+use crate::support;
 
 use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
+use crate::support::{End, Gate, Origin, Setup, Wire, get, noise, same};
 use sluicegate::Ended;
 use sluicegate::transport::Hangup;
-use support::{End, Gate, Origin, Setup, Wire, get, noise, same};
 
 const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
 

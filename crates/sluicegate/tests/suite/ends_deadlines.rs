@@ -1,17 +1,13 @@
 //! The deadlines of docs/close.md: whom each blames, what both sides see, and that it is never early.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
 
-#[path = "support/ends.rs"]
-mod ends;
-mod support;
+use crate::support::ends;
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ends::{Blackhole, SHORT, arrived, goes_on, post, thinking, told_alone};
+use crate::support::ends::{Blackhole, SHORT, arrived, goes_on, post, thinking, told_alone};
+use crate::support::{End, Gate, Origin, Wire, get, noise, ok};
 use sluicegate::Limits;
-use support::{End, Gate, Origin, Wire, get, noise, ok};
 
 /// Later than this, on top of the deadline, is a fault: two ticks, and what a busy machine adds.
 const LATE: Duration = Duration::from_millis(200 + 1500);

@@ -1,0 +1,36 @@
+//! The library on loopback sockets, in one binary: linking is what a change waits for.
+//! A test that needs a process of its own (descriptors, allocations, cargo) stands beside this folder.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test stops at the first surprise")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod answers;
+mod backpressure;
+mod bodies;
+mod embedding;
+mod ends;
+mod ends_client;
+mod ends_deadlines;
+mod ends_origin;
+mod ends_stop;
+mod ends_tunnel;
+mod forwarding;
+mod interim;
+mod kept_and_forbidden;
+mod leaving;
+mod leftovers;
+mod once;
+mod origins;
+mod panics;
+mod policies;
+mod reference;
+mod refusals;
+mod requests;
+mod reverse;
+mod rooms;
+mod stopping;
+mod surface;
+mod tiny;
+mod tunnels;
