@@ -20,7 +20,8 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SRC = "crates/sluicegate/src/"
 
-# (name, promise, file, text, replacement)
+# (name, promise, file, text, replacement[, what catches it]): the file from crates/sluicegate/src, or from the root if it
+# begins with crates/. What catches it are arguments of cargo test; without any, the library's own tests (--lib).
 BUGS = [
     ("no-hangup-watch", "promptness", "exchange.rs",
      "            how = client.hangup(watch(limits)) => return Err(Stop::Gone(how)),\n            alarm",
@@ -90,8 +91,8 @@ BUGS = [
 
 
 def plant(tree, bug):
-    name, _, file, old, new = bug
-    path = os.path.join(tree, SRC, file)
+    name, _, file, old, new = bug[:5]
+    path = os.path.join(tree, "" if file.startswith("crates/") else SRC, file)
     with open(path) as f:
         text = f.read()
     if text.count(old) != 1:
@@ -103,7 +104,8 @@ def plant(tree, bug):
 
 def failing(tree, target, tests):
     """The tests that fail, or None if all pass; a tree that does not compile is an error of this list."""
-    command = ["cargo", "test", "-q", "-p", "sluicegate", *tests]
+    package = [] if "-p" in tests else ["-p", "sluicegate"]
+    command = ["cargo", "test", "-q", *package, *tests]
     env = dict(os.environ, CARGO_TARGET_DIR=target, CARGO_TERM_COLOR="never", PROPTEST_FAILURE_PERSISTENCE="off")
     try:
         run = subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True, timeout=240)
@@ -145,7 +147,7 @@ def main():
                 print(f"not planted for lack of time: {bug[0]}")
                 continue
             path, text = plant(tree, bug)
-            by = failing(tree, args.target, args.tests)
+            by = failing(tree, args.target, bug[5].split() if len(bug) > 5 else args.tests)
             if by:
                 passed += 1
                 print(f"caught {bug[0]:32} by {', '.join(by[:3])}", flush=True)
