@@ -8,6 +8,7 @@
 //! * [`target::parse`]: where a request is to go; [`target::host_field`]: its `Host`.
 //! * [`framing::request`], [`framing::response`]: how long the body is.
 //! * [`Body`]: which of the bytes are data, and when it is complete.
+//! * [`Encoder`]: how the body leaves, and what is written around it.
 //!
 //! Each of them gives the same outcome however the bytes were cut, never starts over, and
 //! holds no more than the limits that it is given.
@@ -78,9 +79,12 @@ pub mod chunked;
 
 pub mod body;
 
+pub mod encode;
+
 pub use body::{Body, Truncated};
 pub use chunked::{ChunkLimits, Step};
 pub use connection::Connection;
+pub use encode::{Encoder, Encoding, Stage};
 pub use fields::{Field, Name, Names};
 pub use framing::Framing;
 pub use head::{HeadLimits, Received, RequestHead, ResponseHead, Version};

@@ -4,33 +4,24 @@
 //!
 //! ```text
 //! source ─room()→ raw ─decode()→ ready ─┐
-//!                          staging ─────┴─output()→ sink
+//!                            stage ─────┴─output()→ sink
 //! ```
 //!
-//! `staging` holds what we write ourselves: a head, a chunk's size line, trailers. At most one
+//! `stage` holds what we write ourselves: a head, a chunk's size line, trailers. At most one
 //! head, one size line and one trailer section are in it at a time.
 
 use std::io::IoSlice;
 
-use sluicegate_http1::chunked::{self, ChunkLimits};
-use sluicegate_http1::{Body, Framing, Malformed, Step, Truncated, fields};
+pub(crate) use sluicegate_http1::Encoding;
+use sluicegate_http1::chunked::ChunkLimits;
+use sluicegate_http1::encode::Coming;
+use sluicegate_http1::{Body, Encoder, Framing, Malformed, Stage, Step, Truncated};
 
 use crate::buffer::{Buffer, Pool};
 use crate::bulk::Conduit;
 
-const CRLF: &[u8] = b"\r\n";
-
 /// No larger chunk is announced before it has come.
 const LARGEST: u64 = 1 << 30;
-
-/// How a body leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Encoding {
-    /// As it is: its length is known, or the close ends it.
-    Identity,
-    /// In chunks of our own, one per write.
-    Chunked,
-}
 
 /// One direction, for one connection's life; [`Pipe::begin`] starts each message.
 #[derive(Debug)]
@@ -42,22 +33,9 @@ pub(crate) struct Pipe<'p> {
     /// Body bytes given since the last long pause.
     fast: usize,
     body: Body,
-    encoding: Encoding,
-    staging: Vec<u8>,
-    /// Bytes of `staging` that the sink has taken.
-    staged_given: usize,
-    /// Ready bytes that belong to what has been announced, and must follow `staging`.
-    committed: usize,
-    /// Bytes that have been announced in a chunk's size and not been received: a large chunk goes on
-    /// as large as it came.
-    owed: u64,
-    /// What must follow them.
-    suffix: &'static [u8],
-    /// It follows a chunk that was announced before it came, and waits for the next one's size, so
-    /// that it is no packet of its own.
-    late: bool,
-    /// The end of the body has been announced.
-    ended: bool,
+    encoder: Encoder,
+    /// What we write ourselves.
+    stage: Stage,
     /// Trailers end here.
     drops_trailers: bool,
     /// Body bytes given to the sink since [`Pipe::begin`], framing apart.
@@ -72,14 +50,8 @@ impl<'p> Pipe<'p> {
             conduit: None,
             fast: 0,
             body: Body::new(Framing::Empty, ChunkLimits::default()),
-            encoding: Encoding::Identity,
-            staging: Vec::new(),
-            staged_given: 0,
-            committed: 0,
-            owed: 0,
-            suffix: b"",
-            late: false,
-            ended: true,
+            encoder: Encoder::new(Encoding::Identity, Framing::Empty),
+            stage: Stage::new(),
             drops_trailers: false,
             given: 0,
         }
@@ -88,12 +60,7 @@ impl<'p> Pipe<'p> {
     /// Starts a message. What has been received stays; it is the beginning of the body.
     pub(crate) fn begin(&mut self, framing: Framing, encoding: Encoding, limits: ChunkLimits) {
         self.body = Body::new(framing, limits);
-        self.encoding = encoding;
-        self.committed = 0;
-        self.owed = 0;
-        self.late = false;
-        self.suffix = b"";
-        self.ended = encoding == Encoding::Identity || framing == Framing::Empty;
+        self.encoder = Encoder::new(encoding, framing);
         self.drops_trailers = false;
         self.given = 0;
     }
@@ -106,28 +73,19 @@ impl<'p> Pipe<'p> {
 
     /// Where a head is written; it goes out before the body, in the same write.
     pub(crate) fn stage(&mut self) -> &mut Vec<u8> {
-        if self.staged_given >= self.staging.len() {
-            self.staging.clear();
-            self.staged_given = 0;
-        }
-        &mut self.staging
+        self.stage.open()
     }
 
     /// Forgets a staged head and whatever was announced (an origin connection died before it took
     /// any of the body; the head will be staged again for the next one).
     pub(crate) fn unstage(&mut self) {
-        self.staging.clear();
-        self.staged_given = 0;
-        self.committed = 0;
-        self.owed = 0;
-        self.late = false;
-        self.suffix = b"";
-        self.ended = self.encoding == Encoding::Identity || self.body.framing() == Framing::Empty;
+        self.stage.clear();
+        self.encoder.restart();
     }
 
     /// Whether a head has been given in part: nothing but its rest may follow.
     pub(crate) fn is_cut(&self) -> bool {
-        self.staged_given > 0 && self.staged_given < self.staging.len()
+        self.stage.is_cut()
     }
 
     /// Forgets everything: what was received, and what was to be sent.
@@ -183,12 +141,12 @@ impl<'p> Pipe<'p> {
 
     /// Bytes of memory beside the buffer, used or not.
     pub(crate) fn capacity(&self) -> usize {
-        self.staging.capacity()
+        self.stage.capacity()
     }
 
     /// Gives them back, if nothing waits to be written.
     pub(crate) fn shrink(&mut self) {
-        self.stage().shrink_to_fit();
+        self.stage.shrink();
     }
 
     /// Nothing has moved for long: what waits is to wait in the buffer.
@@ -222,10 +180,7 @@ impl<'p> Pipe<'p> {
 
     /// Bytes that may pass without being looked at.
     fn unseen(&self) -> u64 {
-        match self.encoding {
-            Encoding::Identity => self.body.data_left(),
-            Encoding::Chunked => self.owed,
-        }
+        self.encoder.unseen(self.body.data_left())
     }
 
     /// `n` bytes of the body are in the conduit.
@@ -234,7 +189,7 @@ impl<'p> Pipe<'p> {
             conduit.filled(n);
         }
         self.body.advance(n as u64);
-        self.owed = self.owed.saturating_sub(n as u64);
+        self.encoder.passed(n as u64);
         if n < self.pool.pipes().least() {
             self.fast = 0;
         }
@@ -300,25 +255,21 @@ impl<'p> Pipe<'p> {
 
     /// Whether the message has been received and given whole.
     pub(crate) fn is_finished(&self) -> bool {
-        self.is_received() && self.ended && !self.has_output() && self.buffer.ready().is_empty()
+        self.is_received() && self.encoder.is_ended() && !self.has_output() && self.buffer.ready().is_empty()
     }
 
     /// Whether there is something to write.
     pub(crate) fn has_output(&self) -> bool {
-        self.staged_given < self.staging.len()
-            || self.committed > 0
-            || self.in_conduit() > 0
-            || !self.late && !self.suffix.is_empty()
+        !self.stage.is_empty() || self.encoder.has_output() || self.in_conduit() > 0
     }
 
     /// What to write next, in order; empty slices are left out by the count.
     pub(crate) fn output(&self) -> ([IoSlice<'_>; 3], usize) {
-        let staged = self.staging.get(self.staged_given..).unwrap_or_default();
-        let payload = self.buffer.ready().get(..self.committed).unwrap_or_default();
+        let staged = self.stage.left();
+        let payload = self.buffer.ready().get(..self.encoder.waiting()).unwrap_or_default();
         let mut slices = [IoSlice::new(b""); 3];
         let mut count = 0_usize;
-        let suffix = if self.late { b"" } else { self.suffix };
-        for part in [staged, payload, suffix] {
+        for part in [staged, payload, self.encoder.suffix()] {
             if let (false, Some(slot)) = (part.is_empty(), slices.get_mut(count)) {
                 *slot = IoSlice::new(part);
                 count = count.saturating_add(1);
@@ -329,16 +280,11 @@ impl<'p> Pipe<'p> {
 
     /// The sink took `n` bytes of [`Pipe::output`].
     pub(crate) fn wrote(&mut self, n: usize) {
-        let staged = n.min(self.staging.len().saturating_sub(self.staged_given));
-        self.staged_given = self.staged_given.saturating_add(staged);
-        let rest = n.saturating_sub(staged);
-        let payload = rest.min(self.committed);
-        self.committed = self.committed.saturating_sub(payload);
+        let staged = self.stage.wrote(n);
+        let payload = self.encoder.wrote(n.saturating_sub(staged));
         self.buffer.given(payload);
         self.given = self.given.saturating_add(payload as u64);
         self.fast = self.fast.saturating_add(payload);
-        let suffix = rest.saturating_sub(payload);
-        self.suffix = self.suffix.get(suffix..).unwrap_or_default();
         self.encode();
     }
 
@@ -352,53 +298,21 @@ impl<'p> Pipe<'p> {
         self.given
     }
 
-    /// Announces what is ready: at most one chunk at a time, so that its size is true.
+    /// Announces what is ready.
     fn encode(&mut self) {
-        let ready = self.buffer.ready().len();
-        if self.encoding == Encoding::Identity {
-            self.committed = ready;
-            return;
-        }
-        if self.owed > 0 {
-            let more = ready.saturating_sub(self.committed).min(usize::try_from(self.owed).unwrap_or(usize::MAX));
-            self.committed = self.committed.saturating_add(more);
-            self.owed = self.owed.saturating_sub(more as u64);
-        }
-        let complete = self.body.is_complete();
-        if ready > 0 || complete {
-            self.insist();
-        }
-        if self.committed > 0 || self.owed > 0 || !self.suffix.is_empty() {
-            return;
-        }
-        if ready > 0 {
-            self.owed = self.rest_of_chunk();
-            self.late = self.owed > 0;
-            let owed = usize::try_from(self.owed).unwrap_or(0);
-            chunked::write_size(ready.saturating_add(owed), self.stage());
-            self.committed = ready;
-            self.suffix = CRLF;
-            if complete && self.body.trailers().next().is_none() {
-                self.suffix = b"\r\n0\r\n\r\n";
-                self.ended = true;
-            }
-        } else if complete && !self.ended && self.staging.len().saturating_sub(self.staged_given) <= CRLF.len() {
-            // Trailers may be as large as half a head: so they wait until none is staged.
-            self.ended = true;
-            self.stage_end();
-        }
+        let coming = Coming {
+            body: &self.body,
+            ready: self.buffer.ready().len(),
+            follows: self.rest_of_chunk(),
+            elsewhere: self.in_conduit(),
+            drops_trailers: self.drops_trailers,
+        };
+        self.encoder.encode(&coming, &mut self.stage);
     }
 
-    /// The end of a chunk waits no longer for the next one, which has come, or does not come for now.
-    /// Whether there was one that waited.
+    /// See [`Encoder::insist`].
     pub(crate) fn insist(&mut self) -> bool {
-        if !self.late || self.owed > 0 || self.has_output() {
-            return false;
-        }
-        self.late = false;
-        let suffix = std::mem::take(&mut self.suffix);
-        self.stage().extend_from_slice(suffix);
-        true
+        self.encoder.insist(self.in_conduit(), &mut self.stage)
     }
 
     /// What is to come of the chunk that the last ready byte is in, if that is much: then it is
@@ -409,23 +323,6 @@ impl<'p> Pipe<'p> {
             _ => 0,
         };
         if left >= self.pool.pipes().least() as u64 { left.min(LARGEST) } else { 0 }
-    }
-
-    /// The last chunk with those trailers that may travel (RFC 9110 §6.5.1).
-    fn stage_end(&mut self) {
-        let trailers =
-            self.body.trailers().map(|field| field.name.len().saturating_add(field.value.len()).saturating_add(4));
-        let size = trailers.fold(5_usize, usize::saturating_add);
-        self.stage().reserve_exact(size);
-        self.staging.extend_from_slice(b"0\r\n");
-        for field in self.body.trailers() {
-            if !self.drops_trailers && fields::is_forwardable_trailer(field.name) {
-                for part in [field.name, b": ", field.value, b"\r\n"] {
-                    self.staging.extend_from_slice(part);
-                }
-            }
-        }
-        self.staging.extend_from_slice(b"\r\n");
     }
 }
 

@@ -15,6 +15,7 @@ mod chunks;
 mod common;
 mod connections;
 mod corpus;
+mod encoding;
 mod framings;
 mod limits;
 mod oracles;

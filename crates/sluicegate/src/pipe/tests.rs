@@ -148,7 +148,7 @@ fn trailers_wait_until_the_head_has_gone() {
     pipe.room()[..source.len()].copy_from_slice(source);
     pipe.received(source.len());
     pipe.decode().unwrap();
-    assert_eq!(pipe.staging.len(), 100, "both stand in it at once");
+    assert_eq!(pipe.stage.left().len(), 100, "both stand in it at once");
     pipe.wrote(99);
     assert!(!pipe.is_finished());
     pipe.wrote(1);

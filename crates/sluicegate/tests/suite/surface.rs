@@ -1,5 +1,5 @@
 //! The public surface of both libraries against `api.txt`: what changes there, changes for their users, and belongs into
-//! CHANGELOG.md. `UPDATE_SURFACE=1 cargo test -p sluicegate --test surface` writes it anew.
+//! CHANGELOG.md. `UPDATE_SURFACE=1 cargo test -p sluicegate --test suite surface` writes it anew.
 //!
 //! It is read from the source: every `pub` item is reachable, because the lint `unreachable_pub` says so where one is not.
 
@@ -144,6 +144,6 @@ fn the_public_surface_is_the_one_that_is_written_down() {
     assert!(
         all == known,
         "the public surface has changed; if that is meant, say it in CHANGELOG.md and run \
-         UPDATE_SURFACE=1 cargo test -p sluicegate --test surface\nnew: {new:#?}\ngone: {gone:#?}"
+         UPDATE_SURFACE=1 cargo test -p sluicegate --test suite surface\nnew: {new:#?}\ngone: {gone:#?}"
     );
 }
