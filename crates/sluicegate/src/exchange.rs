@@ -71,10 +71,24 @@ pub(crate) struct Asked<'a> {
 pub(crate) struct Told {
     /// The final status; 0 while none has been staged.
     pub(crate) status: u16,
-    /// Bytes of heads, interim ones too.
-    pub(crate) heads: u64,
+    /// Bytes of its head.
+    pub(crate) head: u64,
+    /// Bytes of the heads of interim responses.
+    pub(crate) interim: u64,
     /// The origin has said something, whether it was passed on or not.
     pub(crate) heard: bool,
+}
+
+impl Told {
+    /// Bytes of all heads.
+    pub(crate) fn heads(&self) -> u64 {
+        self.head.saturating_add(self.interim)
+    }
+
+    /// The final response was staged and not given: nothing has been said.
+    pub(crate) fn unsay(&mut self) {
+        (self.status, self.head) = (0, 0);
+    }
 }
 
 /// Everything an exchange works with.
@@ -276,7 +290,8 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
         if self.asked.version == Version::Http10 {
             return Ok(());
         }
-        self.stage(Framing::Empty, Encoding::Identity, None, false, None);
+        let written = self.stage(Framing::Empty, Encoding::Identity, None, false, None);
+        self.told.interim = self.told.interim.saturating_add(written);
         self.flush().await
     }
 
@@ -287,7 +302,7 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
             return Err(Stop::Origin(Fault::Upgrade));
         }
         self.told.status = 101;
-        self.stage(Framing::Empty, Encoding::Identity, None, false, None);
+        self.told.head = self.stage(Framing::Empty, Encoding::Identity, None, false, None);
         self.flush().await?;
         Ok(Answered::Switched)
     }
@@ -312,7 +327,7 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
         let client_persists = self.asked.persists && sent && !ends_by_close && !self.flow.is_draining();
         self.told.status = self.head.status();
         let edits = self.edited();
-        self.stage(framing, encoding, length, !client_persists, edits.some());
+        self.told.head = self.stage(framing, encoding, length, !client_persists, edits.some());
         let limits = ChunkLimits {
             // They are held twice, decoded and staged: together no more than a head.
             trailer_bytes: self.limits.response_head.bytes / 2,
@@ -323,7 +338,8 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
         if edits.some().is_some() {
             self.response.drop_trailers();
         }
-        transport::pump(self.response, self.origin, self.client, self.flow.downward()).await.map_err(response_end)?;
+        let (from, to, lane) = (self.origin, self.client, self.flow.downward());
+        transport::deliver(self.response, from, to, lane).await.map_err(response_end)?;
         let untouched = self.response.raw().is_empty();
         let origin_persists = sent && untouched && framing != Framing::UntilClose && self.head.persists();
         Ok(Answered::Whole { client_persists, origin_persists })
@@ -349,14 +365,21 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
         edits
     }
 
-    fn stage(&mut self, framing: Framing, encoding: Encoding, length: Option<u64>, close: bool, edits: Option<&Edits>) {
+    /// Writes the head where the pump finds it; how many bytes those are.
+    fn stage(
+        &mut self,
+        framing: Framing,
+        encoding: Encoding,
+        length: Option<u64>,
+        close: bool,
+        edits: Option<&Edits>,
+    ) -> u64 {
         let (via, now) = (self.via, std::time::SystemTime::now);
         let route = ResponseRoute { framing, encoding, length, close, via, now, edits };
         let stage = self.response.stage();
         let before = stage.len();
         forward::write_response(self.head, &route, stage);
-        let written = stage.len().saturating_sub(before);
-        self.told.heads = self.told.heads.saturating_add(written as u64);
+        stage.len().saturating_sub(before) as u64
     }
 
     async fn flush(&mut self) -> Result<(), Stop> {

@@ -40,6 +40,8 @@ pub(crate) struct Pipe<'p> {
     drops_trailers: bool,
     /// Body bytes given to the sink since [`Pipe::begin`], framing apart.
     given: u64,
+    /// The sink has taken anything since then: the head counts.
+    begun: bool,
 }
 
 impl<'p> Pipe<'p> {
@@ -54,6 +56,7 @@ impl<'p> Pipe<'p> {
             stage: Stage::new(),
             drops_trailers: false,
             given: 0,
+            begun: false,
         }
     }
 
@@ -63,6 +66,7 @@ impl<'p> Pipe<'p> {
         self.encoder = Encoder::new(encoding, framing);
         self.drops_trailers = false;
         self.given = 0;
+        self.begun = false;
     }
 
     /// The trailers of this message are not passed on: a policy has changed its head, and what it took
@@ -222,8 +226,14 @@ impl<'p> Pipe<'p> {
     /// Decodes what has been received and announces what is ready.
     ///
     /// # Errors
-    /// The rule that the body's framing breaks.
+    /// The rule that the body's framing breaks; what came before it has been announced.
     pub(crate) fn decode(&mut self) -> Result<(), Malformed> {
+        let decoded = self.decode_raw();
+        self.encode();
+        decoded
+    }
+
+    fn decode_raw(&mut self) -> Result<(), Malformed> {
         while !self.body.is_complete() && !self.buffer.raw().is_empty() {
             // Trailers may be as large as a head; so they wait until none is staged.
             if self.body.in_trailers() && self.has_output() {
@@ -234,7 +244,6 @@ impl<'p> Pipe<'p> {
                 Step::Data(n) => self.buffer.make_ready(n),
             }
         }
-        self.encode();
         Ok(())
     }
 
@@ -280,6 +289,7 @@ impl<'p> Pipe<'p> {
 
     /// The sink took `n` bytes of [`Pipe::output`].
     pub(crate) fn wrote(&mut self, n: usize) {
+        self.begun |= n > 0;
         let staged = self.stage.wrote(n);
         let payload = self.encoder.wrote(n.saturating_sub(staged));
         self.buffer.given(payload);
@@ -291,6 +301,11 @@ impl<'p> Pipe<'p> {
     /// Whether all of the body that has come is still here, to be sent once more.
     pub(crate) fn is_unspent(&self) -> bool {
         self.given == 0 && self.in_conduit() == 0
+    }
+
+    /// Whether the sink has taken anything of the message, its head included.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
     }
 
     /// Body bytes given to the sink since the message began.

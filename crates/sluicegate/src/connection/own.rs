@@ -41,7 +41,7 @@ impl Pipes<'_, '_> {
         let stage = self.response.stage();
         response.write_head(response.body().length(), encoding == Encoding::Chunked, !goes_on, stage);
         story.told.status = response.status();
-        story.told.heads = stage.len() as u64;
+        story.told.head = stage.len() as u64;
         self.response.begin(framing, encoding, ChunkLimits::default());
         let is_empty = matches!(framing, Framing::Empty | Framing::Length(0));
         cx.flow.fed_by(if is_empty { BodySource::None } else { response.body().source() });
@@ -50,13 +50,17 @@ impl Pipes<'_, '_> {
         // A body that is not to be sent is dropped, so that its sender learns it.
         let body = if is_empty { Body::empty() } else { response.into_body() };
         let (supply, producer) = body.begin();
+        let lane = cx.flow.downward();
         let giving = async {
-            if !is_empty && supply.is_at_hand() {
-                // Head and body leave in one write: a client that closes behind the head would reset the rest.
-                let _ = transport::try_fill(self.response, &supply, cx.flow.downward()).await;
+            // What of the body is there leaves in one write with the head: a client that closes behind the head would
+            // reset the rest. And a body that fails before it begins is an answer that was never said.
+            match if is_empty { Ok(None) } else { transport::try_fill(self.response, &supply, lane).await } {
+                Ok(Some(0)) => self.response.end_of_input().map_err(End::Truncated)?,
+                Ok(_) => {}
+                Err(_) => return Err(End::Source),
             }
             tokio::select! { biased;
-                given = transport::pump(self.response, &supply, cx.client, cx.flow.downward()) => given,
+                given = transport::deliver(self.response, &supply, cx.client, lane) => given,
                 never = produce(producer) => match never {},
             }
         };

@@ -46,7 +46,7 @@ impl Pipes<'_, '_> {
         self.response.clear();
         write(head.method() == b"HEAD", !goes_on, self.response.stage());
         story.told.status = status;
-        story.told.heads = story.told.heads.saturating_add(self.response.stage().len() as u64);
+        story.told.head = self.response.stage().len() as u64;
         let limits = cx.worker.limits();
         cx.flow.allow(limits.body_timeout);
         let flush = transport::flush(self.response, cx.client, cx.flow.downward());
@@ -108,6 +108,9 @@ impl Pipes<'_, '_> {
             Stop::ClientNotReading => Fault::ClientNotReading,
             Stop::Origin(fault) => fault,
         };
+        if story.told.status != 0 && !self.response.has_begun() && fault != Fault::ClientNotReading {
+            story.told.unsay();
+        }
         // An interim response that is half written cannot be followed by an answer.
         if story.told.status == 0 && !self.response.is_cut() {
             return self.fault(cx, story, head, fault).await;

@@ -175,7 +175,7 @@ async fn connect<C: Transport, P: Policy>(
     let stage = pipes.response.stage();
     stage.extend_from_slice(b"HTTP/1.1 200 Connection established\r\n\r\n");
     story.told.status = 200;
-    story.told.heads = stage.len() as u64;
+    story.told.head = stage.len() as u64;
     pipes.tunnel(cx, story, &reached.stream).await
 }
 

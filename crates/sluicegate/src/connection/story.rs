@@ -99,7 +99,7 @@ impl<'s, P: Policy> Story<'s, P> {
             lookup: self.lookup,
             connect: self.connect,
             bytes_in: self.bytes_in.saturating_add(self.head.bytes().len() as u64),
-            bytes_out: self.bytes_out.saturating_add(self.told.heads),
+            bytes_out: self.bytes_out.saturating_add(self.told.heads()),
             paused_by_client: paused.0.saturating_sub(began.paused.0),
             paused_by_origin: paused.1.saturating_sub(began.paused.1),
             fault: self.fault.as_ref(),

@@ -100,6 +100,22 @@ pub(crate) async fn pump<F: Source, T: Transport>(
     .await
 }
 
+/// [`pump`] for a response: when the source fails, what came before goes out first, as far as it is good. Unless nothing has
+/// been given yet: then nothing has been said, and another answer may take its place.
+pub(crate) async fn deliver<F: Source, T: Transport>(
+    pipe: &mut Pipe<'_>,
+    from: &F,
+    to: &T,
+    lane: Lane<'_>,
+) -> Result<(), End> {
+    let end = match pump(pipe, from, to, lane).await {
+        Err(end) if pipe.has_begun() && !matches!(end, End::Sink) => end,
+        ended => return ended,
+    };
+    flush(pipe, to, lane).await.map_err(|_| End::Sink)?;
+    Err(end)
+}
+
 /// Writes what is staged in `pipe`, and nothing else.
 pub(crate) async fn flush<T: Transport>(pipe: &mut Pipe<'_>, to: &T, lane: Lane<'_>) -> io::Result<()> {
     poll_fn(|cx| {

@@ -79,11 +79,6 @@ impl Supply {
         Self(Mutex::new(Supplying { feed, left, last: None, failure: None }))
     }
 
-    /// Whether its bytes are here, so that asking for some waits for nothing.
-    pub(crate) fn is_at_hand(&self) -> bool {
-        matches!(self.lock().feed, Feed::Bytes(_))
-    }
-
     /// Why it failed, if it did.
     pub(crate) fn failure(&self) -> Option<String> {
         self.lock().failure.take()

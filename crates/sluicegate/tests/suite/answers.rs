@@ -149,9 +149,14 @@ fn a_body_that_is_not_as_promised_never_looks_complete() {
     for path in ["/short", "/long", "/long-one", "/broken", "/stream", "/dropped"] {
         for version in ["1.1", "1.0"] {
             let mut client = serving.client();
-            client.send(format!("GET {path} HTTP/{version}\r\nHost: x\r\n\r\n"));
+            client.send(format!("GET {path} HTTP/{version}\r\nHost: x\r\nConnection: close\r\n\r\n"));
             let (all, end) = client.rest();
             let text = String::from_utf8_lossy(&all).into_owned();
+            if path.starts_with("/long") {
+                // Seen before anything was said.
+                assert!(text.starts_with("HTTP/1.1 500 ") && end == End::Fin, "{path}: {text}");
+                continue;
+            }
             assert_eq!(end, End::Reset, "{path}: {text}");
             assert!(!text.ends_with("0\r\n\r\n"), "{path}: {text}");
             if let Some((head, body)) = text.split_once("\r\n\r\n")
@@ -168,6 +173,25 @@ fn a_body_that_is_not_as_promised_never_looks_complete() {
         "{told:?}"
     );
     assert!(told.iter().filter(|(_, fault)| fault.contains("longer than its promised")).count() == 4, "{told:?}");
+}
+
+/// A client that gets nothing but a reset sends its request again.
+#[test]
+fn a_body_that_fails_at_once_is_a_500() {
+    let serving = making(|request| {
+        let failing = futures_util::stream::iter([Err::<bytes::Bytes, _>(io::Error::other("no such file"))]);
+        let body = Body::stream(failing);
+        Response::new(200, if request.path_and_query() == "/length" { body.with_length(5) } else { body })
+    });
+    let mut client = serving.client();
+    for path in ["/length", "/chunks"] {
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        let response = client.response("GET");
+        assert_eq!((response.status(), response.field("connection")), (500, None));
+        assert!(response.text().contains("no such file"), "{}", response.text());
+    }
+    eventually("both are told", || serving.proxy.policy().1.lock().unwrap().len() == 2);
+    assert!(serving.proxy.policy().1.lock().unwrap().iter().all(|(ended, _)| *ended == Ended::PolicyFailed));
 }
 
 /// What a push producer did.

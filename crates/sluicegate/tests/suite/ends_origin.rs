@@ -143,6 +143,51 @@ fn malformed_chunk_of_a_response() {
     told_alone("malformed_chunk_of_a_response", &gate);
 }
 
+/// A client that gets no byte and a reset takes its connection for a stale one, and sends its POST again.
+#[test]
+fn broken_with_its_head() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let cases =
+        ["zz\r\n", "2;\0\r\naa\r\n", "5\r\nhello\r\nzz\r\n", "5\r\nhelloworld", "5\r\nhello\r\n0\r\nX Y: z\r\n\r\n"];
+    for (broken, before) in cases.into_iter().flat_map(|case| ["", "HTTP/1.1 103 Early\r\n\r\n"].map(|one| (case, one)))
+    {
+        let gate = Gate::start();
+        let origin = Origin::start(move |_, wire| {
+            wire.request();
+            wire.send([before, chunked, broken].concat());
+            wire.rest();
+        });
+        let mut client = gate.client();
+        client.send(post(&origin.url("/"), "Content-Length: 3") + "pay");
+        let interim = if before.is_empty() { 0 } else { client.head().unwrap().head.len() };
+        let response = client.response("POST");
+        assert_eq!((response.status(), response.field("connection")), (502, Some("close")), "{broken:?}");
+        assert_eq!((client.end(), origin.ended(0)), (End::Fin, End::Reset));
+        let told = told_alone("broken_with_its_head", &gate);
+        let said = interim + response.head.len() + response.body.len();
+        assert_eq!((told.status, told.bytes_out), (502, said as u64), "{broken:?}");
+    }
+}
+
+/// What was good is lost with what was not.
+#[test]
+fn what_is_good_comes_before_the_reset() {
+    let gate = Gate::start();
+    let (origin, release) = in_two_steps(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", |mut wire| {
+        wire.send("5\r\nfirst\r\n6\r\nsecond\r\nzz\r\n");
+        wire.rest();
+    });
+    let mut client = gate.client();
+    client.send(get(&origin.url("/")));
+    assert_eq!(client.head().unwrap().status(), 200);
+    release.send(()).unwrap();
+    let (rest, end) = client.rest();
+    let rest = String::from_utf8(rest).unwrap();
+    assert!(rest.contains("first") && rest.contains("second") && !rest.contains("\r\n0\r\n"), "{rest:?}");
+    assert_eq!(end, End::Reset);
+    told_alone("what_is_good_comes_before_the_reset", &gate);
+}
+
 /// A client in mid-upload is told why, or sees a broken connection and tries again for ever.
 fn early(test: &str, end: impl Fn(support::Wire) + Send + Sync + Copy + 'static) {
     for (framing, size) in [("Content-Length: 900000", "900000"), ("Transfer-Encoding: chunked", "dbba0")] {
