@@ -87,6 +87,17 @@ BUGS = [
      "(!state.gone).then_some(state.piece.is_empty())", "(!state.gone).then_some(true)"),
     ("longer-than-promised", "truth", "transport/source.rs",
      "            if self.left != Some(0) || n == 0 {", "            if self.left != Some(0) || n != 1 {"),
+    ("cannot-tell-is-no", "guard", "crates/cli/src/rules.rs", "            Err(_) => Err(Fault::Capacity),", "            Err(_) => Ok(()),",
+     "-p sluicegate-cli --bins rules::"),
+    ("cannot-tell-is-yes", "guard", "worker.rs", "            _ => Err(error),", "            _ => Ok(true),", "-p sluicegate-cli --test cli rules::"),
+    ("one-layout-of-nat64", "guard", "crates/cli/src/rules/readings.rs",
+     "LAYOUTS.map(|places| Some(at(places))", "[LAYOUTS[5]; 6].map(|places| Some(at(places))", "-p sluicegate-cli --bins rules::"),
+    ("one-reading-is-enough", "guard", "crates/cli/src/rules.rs",
+     "        self.judge(destination, None, is_guarded)?;\n        readings::carried(destination).try_for_each(",
+     "        self.judge(destination, None, is_guarded)?;\n        readings::carried(destination).take(1).try_for_each(",
+     "-p sluicegate-cli --bins rules::"),
+    ("allowance-beats-denial", "guard", "crates/cli/src/rules.rs", "denied >= allowed", "denied > allowed",
+     "-p sluicegate-cli --bins rules::"),
     ("upgrade-unasked", "truth", "exchange.rs", "if !(self.asked.upgrade && chosen", "if !(chosen"),
 ]
 

@@ -92,11 +92,28 @@ pub(crate) struct Access {
 
     /// What clients may reach although it is guarded; may be repeated [default: none]
     ///
-    /// Clients of a listener that other machines can reach are refused loopback, link-local
-    /// (169.254.169.254 too) and this machine's own addresses, whatever name leads there, unless
-    /// a range given here contains them. Clients of a loopback listener go where they like.
+    /// Clients of a listener that other machines can reach are refused loopback, link-local, the
+    /// metadata services of clouds (169.254.169.254 and others) and this machine's own addresses,
+    /// whatever name leads there, unless a range given here contains them. Clients of a loopback
+    /// listener go where they like (see --guard).
     #[arg(long, value_name = "CIDR", value_parser = address::range)]
     pub(crate) allow_range: Vec<IpNet>,
+
+    /// What no client may reach; may be repeated [default: none]
+    ///
+    /// A range, an address, or the word private: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16,
+    /// 100.64.0.0/10, fc00::/7 and fec0::/10. It holds for the clients of every listener. Where
+    /// --allow-range contains an address too, the longer prefix counts, and of two equal ones the
+    /// denial.
+    #[arg(long, value_name = "CIDR", value_parser = address::ranges)]
+    pub(crate) deny_range: Vec<address::Ranges>,
+
+    /// Guard clients of a loopback listener too
+    ///
+    /// For a proxy behind stunnel or ssh -R, whose clients come from elsewhere although they
+    /// connect from this machine.
+    #[arg(long)]
+    pub(crate) guard: bool,
 }
 
 /// How requests and responses are passed on.

@@ -12,7 +12,7 @@ use crate::args::{
     Access, Args, DEFAULT_PORT, Deadlines, Forwarding, HalfCloseArg, HopsArg, Listen, LogFormat, LogLevel, Logs, Mount,
     Size, Sizes,
 };
-use crate::rules::Rules;
+use crate::rules::{Ranges, Rules};
 
 /// Everything that the flags decide.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Config {
             max_idle_origins: forwarding.max_idle_origins,
             via: !forwarding.no_via,
             reverse: reverse(&forwarding)?,
-            rules: Arc::new(Rules::new(access.allow_client, access.allow_range)),
+            rules: Arc::new(rules(access)),
             shutdown_timeout: listening.shutdown_timeout.0,
             log_query: logs.log_query,
             log_level: level(logs.log_level.unwrap_or(if logs.quiet { LogLevel::Error } else { LogLevel::Warn })),
@@ -125,6 +125,12 @@ fn reverse(forwarding: &Forwarding) -> Result<Option<Reverse>, String> {
         reverse = reverse.mount(prefix, origin).map_err(|error| format!("--reverse {prefix}={origin}: {error}"))?;
     }
     Ok(Some(reverse))
+}
+
+fn rules(access: Access) -> Rules {
+    let denied = access.deny_range.into_iter().flat_map(|ranges| ranges.0).collect();
+    let ranges = Ranges { allowed: access.allow_range, denied, guards_all: access.guard };
+    Rules::new(access.allow_client, ranges)
 }
 
 fn hops(hops: HopsArg) -> Hops {

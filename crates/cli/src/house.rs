@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sluicegate::{Client, Policy, Record, Reverse};
+use sluicegate::{Client, Fault, Policy, Record, Reverse};
 
 use crate::access_log::AccessLog;
 use crate::config::Config;
@@ -52,11 +52,11 @@ impl Policy for Clients {
     }
 }
 
-/// `--allow-range`.
+/// `--allow-range`, `--deny-range`, `--guard`.
 pub(crate) struct Destinations(Arc<Rules>);
 
 impl Policy for Destinations {
-    fn address(&self, client: &Client, address: SocketAddr) -> Result<(), String> {
+    fn address(&self, client: &Client, address: SocketAddr) -> Result<(), Fault> {
         self.0.permits(client, address.ip())
     }
 

@@ -1,77 +1,122 @@
 //! Who may use the proxy, and what they may reach with it. Both are decided on addresses: the
 //! client's own, and the one that is really dialled.
 
+mod guard;
+mod readings;
+
 use std::collections::HashMap;
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use ipnet::IpNet;
-use sluicegate::{Client, is_local};
+use sluicegate::{Client, Fault, is_local};
 
-/// The rules of `--allow-client` and `--allow-range`.
+/// How many bits stand before the IPv4 address that an IPv6 address carries.
+const BEFORE_IPV4: u8 = 96;
+
+/// The rules of `--allow-client`, `--allow-range`, `--deny-range` and `--guard`.
 #[derive(Debug)]
 pub(crate) struct Rules {
     /// Empty: this machine only.
     clients: Vec<IpNet>,
-    ranges: Vec<IpNet>,
-    /// Which addresses are this machine's own, and when that was found out.
+    allowed: Vec<IpNet>,
+    denied: Vec<IpNet>,
+    /// Whether clients of a loopback listener are guarded too.
+    guards_all: bool,
+    /// Asks the kernel whether an address is this machine's own.
+    is_local: fn(IpAddr) -> io::Result<bool>,
+    /// What it has said, and when.
     known: Mutex<HashMap<IpAddr, (bool, Instant)>>,
 }
 
+/// Ranges that clients may reach, or may not.
+#[derive(Debug, Default)]
+pub(crate) struct Ranges {
+    pub(crate) allowed: Vec<IpNet>,
+    pub(crate) denied: Vec<IpNet>,
+    /// See [`Rules`].
+    pub(crate) guards_all: bool,
+}
+
 impl Rules {
-    pub(crate) fn new(clients: Vec<IpNet>, ranges: Vec<IpNet>) -> Self {
-        Self { clients: IpNet::aggregate(&clients), ranges: IpNet::aggregate(&ranges), known: Mutex::default() }
+    pub(crate) fn new(clients: Vec<IpNet>, ranges: Ranges) -> Self {
+        let Ranges { allowed, denied, guards_all } = ranges;
+        let clients = IpNet::aggregate(&clients);
+        Self { clients, allowed, denied, guards_all, is_local, known: Mutex::default() }
     }
 
     /// Whether a client with this address may use the proxy.
     pub(crate) fn admits(&self, client: IpAddr) -> bool {
         let client = client.to_canonical();
-        if self.clients.is_empty() { client.is_loopback() } else { contains(&self.clients, client) }
+        if self.clients.is_empty() {
+            client.is_loopback()
+        } else {
+            self.clients.iter().any(|net| net.contains(&client))
+        }
     }
 
-    /// Whether `client` may reach `destination`.
+    /// Whether `client` may reach `destination`: in every way that it can be read.
     ///
     /// # Errors
-    /// The sentence that the client is shown.
-    pub(crate) fn permits(&self, client: &Client, destination: IpAddr) -> Result<(), String> {
-        if client.listener.ip().to_canonical().is_loopback() {
+    /// `Denied` with the sentence that the client is shown; `Capacity` if it cannot be told now.
+    pub(crate) fn permits(&self, client: &Client, destination: IpAddr) -> Result<(), Fault> {
+        let is_guarded = self.guards(client.listener.ip());
+        let destination = destination.to_canonical();
+        self.judge(destination, None, is_guarded)?;
+        readings::carried(destination).try_for_each(|carried| self.judge(destination, Some(carried), is_guarded))
+    }
+
+    /// Whether clients of this listener are kept from this machine and what belongs to it.
+    pub(crate) fn guards(&self, listener: IpAddr) -> bool {
+        self.guards_all || !listener.to_canonical().is_loopback()
+    }
+
+    /// One reading of an address. Of the ranges that contain it the longest prefix counts; of two equal ones, the denial.
+    fn judge(&self, address: IpAddr, carried: Option<Ipv4Addr>, is_guarded: bool) -> Result<(), Fault> {
+        let (denied, allowed) = [&self.denied, &self.allowed].map(|nets| longest(nets, address, carried)).into();
+        if denied.is_some() && denied >= allowed {
+            return Err(Fault::Denied(refusal(address, carried, "closed by the proxy's --deny-range", "")));
+        }
+        if allowed.is_some() || !is_guarded {
             return Ok(());
         }
-        if self.is_exempt(destination) {
-            return Ok(());
-        }
-        match guarded(destination, |ip| self.is_local(ip)) {
-            Some(kind) => Err(refusal(destination, kind)),
-            None => Ok(()),
+        match guard::kind(carried.map_or(address, IpAddr::V4), |ip| self.is_local(ip)) {
+            Ok(None) => Ok(()),
+            Ok(Some(kind)) => {
+                let remedy = format!("; start sluicegate with --allow-range {} to permit it", IpNet::from(address));
+                Err(Fault::Denied(refusal(address, carried, kind, &remedy)))
+            }
+            Err(_) => Err(Fault::Capacity),
         }
     }
 
     /// Whether an address is this machine's own, asked of the kernel once a second at most: it is
-    /// asked here for every request.
-    fn is_local(&self, ip: IpAddr) -> bool {
+    /// asked here for every request. What the kernel could not say is asked again.
+    fn is_local(&self, ip: IpAddr) -> io::Result<bool> {
         let known = &mut *self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((local, at)) = known.get(&ip)
             && at.elapsed() < Duration::from_secs(1)
         {
-            return *local;
+            return Ok(*local);
         }
         if known.len() >= 1024 {
             known.clear();
         }
-        let local = is_local(ip);
+        let local = (self.is_local)(ip)?;
         known.insert(ip, (local, Instant::now()));
-        local
+        Ok(local)
     }
 
     /// What is permitted although it is guarded.
-    pub(crate) fn exempt(&self) -> &[IpNet] {
-        &self.ranges
+    pub(crate) fn allowed(&self) -> &[IpNet] {
+        &self.allowed
     }
 
-    fn is_exempt(&self, destination: IpAddr) -> bool {
-        meanings(destination).any(|meaning| contains(&self.ranges, meaning))
+    /// What nobody may reach.
+    pub(crate) fn denied(&self) -> &[IpNet] {
+        &self.denied
     }
 }
 
@@ -90,76 +135,17 @@ pub(crate) fn list(nets: &[IpNet]) -> String {
     nets.iter().map(IpNet::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn contains(nets: &[IpNet], address: IpAddr) -> bool {
-    nets.iter().any(|net| net.contains(&address))
+/// The longest prefix, in bits of an IPv6 address, of those `nets` that contain the address or what it carries.
+fn longest(nets: &[IpNet], address: IpAddr, carried: Option<Ipv4Addr>) -> Option<u8> {
+    let carried = carried.map(IpAddr::V4);
+    let containing = nets.iter().filter(|net| net.contains(&address) || carried.is_some_and(|v4| net.contains(&v4)));
+    containing.map(|net| net.prefix_len().saturating_add(if net.addr().is_ipv4() { BEFORE_IPV4 } else { 0 })).max()
 }
 
-/// Where AWS answers over IPv6 what it answers over IPv4 at the link-local 169.254.169.254.
-const METADATA: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254));
-
-/// Why an address is guarded, as the end of "10.0.0.5 is …".
-fn guarded(destination: IpAddr, is_local: impl Fn(IpAddr) -> bool) -> Option<&'static str> {
-    meanings(destination).find_map(|meaning| {
-        let link_local = match meaning {
-            IpAddr::V4(v4) => v4.is_link_local(),
-            IpAddr::V6(v6) => v6.is_unicast_link_local(),
-        };
-        if meaning.is_loopback() {
-            Some("a loopback address")
-        } else if is_unspecified(meaning) {
-            Some("the address of no machine, which means this one")
-        } else if link_local {
-            Some("a link-local address")
-        } else if meaning == METADATA {
-            Some("the metadata service of a cloud")
-        } else if is_local(meaning) {
-            Some("this machine's own address")
-        } else {
-            None
-        }
-    })
-}
-
-/// The address itself, and the IPv4 address that it carries, if it does.
-fn meanings(address: IpAddr) -> impl Iterator<Item = IpAddr> {
-    let canonical = address.to_canonical();
-    let carried = match canonical {
-        IpAddr::V4(_) => None,
-        IpAddr::V6(v6) => carried(v6),
-    };
-    [Some(canonical), carried.map(IpAddr::V4)].into_iter().flatten()
-}
-
-/// IPv4-compatible (RFC 4291 §2.5.5.1) and IPv4-translated addresses (RFC 2765 §2.1), those of NAT64
-/// (RFC 6052 §2.1, RFC 8215) and 6to4 (RFC 3056 §2).
-fn carried(v6: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [_, _, e, f, g, h, .., a, b, c, d] = v6.octets();
-    match v6.segments() {
-        // `::` and `::1` mean themselves.
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        [0, 0, 0, 0, 0, 0, _, _] | [0, 0, 0, 0, 0xffff, 0, _, _] => Some(Ipv4Addr::new(a, b, c, d)),
-        [0x64, 0xff9b, 0, 0, 0, 0, _, _] | [0x64, 0xff9b, 1, _, _, _, _, _] => Some(Ipv4Addr::new(a, b, c, d)),
-        [0x2002, ..] => Some(Ipv4Addr::new(e, f, g, h)),
-        _ => None,
-    }
-}
-
-/// Linux takes all of 0.0.0.0/8 for "this network".
-fn is_unspecified(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.octets().first() == Some(&0),
-        IpAddr::V6(v6) => v6.is_unspecified(),
-    }
-}
-
-fn refusal(destination: IpAddr, kind: &str) -> String {
-    let canonical = destination.to_canonical();
-    let range = IpNet::from(canonical);
-    match meanings(destination).nth(1) {
-        Some(carried) => {
-            format!("{canonical} leads to {carried}, {kind}; start sluicegate with --allow-range {range} to permit it")
-        }
-        None => format!("{canonical} is {kind}; start sluicegate with --allow-range {range} to permit it"),
+fn refusal(address: IpAddr, carried: Option<Ipv4Addr>, kind: &str, remedy: &str) -> String {
+    match carried {
+        Some(carried) => format!("{address} leads to {carried}, {kind}{remedy}"),
+        None => format!("{address} is {kind}{remedy}"),
     }
 }
 
@@ -169,7 +155,7 @@ mod tests {
 
     fn rules(clients: &[&str], ranges: &[&str]) -> Rules {
         let parse = |nets: &[&str]| nets.iter().map(|net| net.parse().unwrap()).collect();
-        Rules::new(parse(clients), parse(ranges))
+        Rules::new(parse(clients), Ranges { allowed: parse(ranges), ..Ranges::default() })
     }
 
     fn through(listener: &str) -> Client {
@@ -228,8 +214,31 @@ mod tests {
             "::ffff:0:127.0.0.1",
             "2002:7f00:1::1",
             "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "fd00:42::42",
+            "fd00:c1::a9fe:a9fe",
+            "fd00:a9fe:a9fe::1",
+            "100.100.100.200",
+            "168.63.129.16",
+            "192.0.0.192",
             "64:ff9b::a9fe:a9fe",
+            "64:ff9b::6464:64c8",
+            // Each layout of RFC 6052, whatever stands behind the address.
+            "64:ff9b:1:a9fe:a9:fe00::",
+            "64:ff9b:1:a9:fe:a9fe::",
+            "64:ff9b:1:0:a9:fea9:fe00:0",
+            "64:ff9b:1:0:7f:0:100:0",
+            "64:ff9b:1::a9fe:a9fe",
+            "64:ff9b:1:7f00:0:1ff:ffff:ffff",
+            // Teredo: the client, and the server.
+            "2001:0:808:808::80ff:fffe",
+            "2001:0:7f00:1::f7f7:f7f7",
+            "2001:db8::5efe:127.0.0.1",
             "::ffff:0.0.0.0",
+            "255.255.255.255",
+            "224.0.0.1",
+            "ff02::1",
         ] {
             assert!(!permitted(&none, "192.0.2.9:3128", ip), "{ip}");
             assert!(!permitted(&none, "0.0.0.0:3128", ip), "{ip}");
@@ -237,7 +246,23 @@ mod tests {
             assert!(permitted(&none, "127.0.0.1:3128", ip), "{ip}");
             assert!(permitted(&none, "[::1]:3128", ip), "{ip}");
         }
-        for ip in ["192.0.2.77", "2001:db8::1", "::ffff:192.0.2.77", "64:ff9b::c000:24d", "169.253.0.1", "fec0::1"] {
+        for ip in [
+            "192.0.2.77",
+            "2001:db8::1",
+            "::ffff:192.0.2.77",
+            "64:ff9b::c000:24d",
+            "64:ff9b:1:808:8:800::",
+            "64:ff9b:1:8:8:808::",
+            "64:ff9b:1:0:8:808:800:0",
+            "64:ff9b:1::808:808",
+            "2002:808:808::1",
+            "2001:0:808:808::f7f7:f7f7",
+            "169.253.0.1",
+            "100.100.100.201",
+            "10.0.0.1",
+            "fd00:ec1::254",
+            "fec0::1",
+        ] {
             assert!(permitted(&none, "0.0.0.0:3128", ip), "{ip}");
         }
     }
@@ -253,10 +278,77 @@ mod tests {
         }
     }
 
+    /// An address is chosen so that one reading of it is permitted and another is not.
+    #[test]
+    fn every_reading_must_be_permitted() {
+        let some = rules(&[], &["8.8.8.8/32", "10.0.0.0/8"]);
+        for ip in ["64:ff9b:1:808:8:800:7f00:1", "2001:0:808:808::80ff:fffe", "2001:0:a00:1::5601:5601"] {
+            assert!(!permitted(&some, "0.0.0.0:3128", ip), "{ip}");
+        }
+    }
+
+    fn denying(allowed: &[&str], denied: &[&str], guards_all: bool) -> Rules {
+        let parse = |nets: &[&str]| nets.iter().map(|net| net.parse().unwrap()).collect();
+        Rules::new(Vec::new(), Ranges { allowed: parse(allowed), denied: parse(denied), guards_all })
+    }
+
+    #[test]
+    fn the_longest_prefix_counts_and_of_two_the_denial() {
+        let some = denying(
+            &["10.1.0.0/16", "10.2.0.0/16", "127.0.0.1/32", "::/0", "fd00::5/128"],
+            &["10.0.0.0/8", "10.2.0.0/16", "10.1.2.0/24", "192.0.2.0/24", "fd00::/8"],
+            false,
+        );
+        for (ip, may) in [
+            ("10.0.0.1", false),
+            ("10.1.0.1", true),
+            ("10.1.2.3", false),
+            ("10.2.0.1", false),
+            ("192.0.2.1", false),
+            ("127.0.0.1", true),
+            ("127.0.0.2", false),
+            ("8.8.8.8", true),
+            ("fd00::5", true),
+            ("fd00::6", false),
+            ("::1", true),
+            ("::ffff:10.0.0.1", false),
+            ("64:ff9b::10.0.0.1", false),
+            ("64:ff9b::10.1.0.1", true),
+            ("2002:a02:1::1", false),
+            ("2001:db8::1", true),
+        ] {
+            assert_eq!(permitted(&some, "0.0.0.0:3128", ip), may, "{ip}");
+        }
+        // A denial holds for everyone, the guard for those from elsewhere.
+        for (ip, may) in [("10.0.0.1", false), ("64:ff9b:1:a00::100:0:0", false), ("127.0.0.2", true)] {
+            assert_eq!(permitted(&some, "127.0.0.1:3128", ip), may, "{ip}");
+        }
+    }
+
+    #[test]
+    fn a_loopback_listener_is_guarded_when_asked() {
+        let all = denying(&["127.0.0.3/32"], &[], true);
+        for (ip, may) in [("127.0.0.1", false), ("127.0.0.3", true), ("169.254.169.254", false), ("8.8.8.8", true)] {
+            assert_eq!(permitted(&all, "127.0.0.1:3128", ip), may, "{ip}");
+        }
+    }
+
+    /// Without descriptors nobody knows: it is neither open nor closed, and is asked again the next time.
+    #[test]
+    fn what_cannot_be_told_is_no_denial_and_is_not_remembered() {
+        let mut rules = Rules { is_local: |_| Err(io::ErrorKind::Other.into()), ..rules(&[], &[]) };
+        let ask = |rules: &Rules| rules.permits(&through("0.0.0.0:1"), [192, 0, 2, 1].into());
+        assert_eq!(ask(&rules), Err(Fault::Capacity));
+        rules.is_local = |_| Ok(false);
+        assert_eq!(ask(&rules), Ok(()));
+        rules.is_local = |_| Err(io::ErrorKind::Other.into());
+        assert_eq!(ask(&rules), Ok(()), "what is known is not asked again");
+    }
+
     #[test]
     fn a_refusal_says_what_would_permit_it() {
         let none = rules(&[], &[]);
-        let said = |ip: &str| none.permits(&through("0.0.0.0:1"), ip.parse().unwrap()).unwrap_err();
+        let said = |ip: &str| none.permits(&through("0.0.0.0:1"), ip.parse().unwrap()).unwrap_err().to_string();
         assert_eq!(
             said("127.0.0.1"),
             "127.0.0.1 is a loopback address; start sluicegate with --allow-range 127.0.0.1/32 to permit it"

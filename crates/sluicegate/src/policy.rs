@@ -18,7 +18,7 @@ pub(crate) use heads::host_field;
 pub use heads::{OriginResponse, Request};
 pub use route::{Origin, OriginError, Route, Verdict};
 
-use crate::record::{Client, Record};
+use crate::record::{Client, Fault, Record};
 
 /// Decides about clients, requests and destinations, and is told how each exchange went. Every method
 /// has a default that allows all and changes nothing.
@@ -86,8 +86,9 @@ pub trait Policy: Send + Sync + 'static {
     /// nobody else's connection leads around it. It runs under a lock of the worker: it must be quick.
     ///
     /// # Errors
-    /// The sentence that the user is shown, with 403.
-    fn address(&self, _client: &Client, _address: SocketAddr) -> Result<(), String> {
+    /// What the user is told: [`Fault::Denied`] with a sentence, which is a 403; or [`Fault::Capacity`], a 503, if it cannot
+    /// be decided now.
+    fn address(&self, _client: &Client, _address: SocketAddr) -> Result<(), Fault> {
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! What the connections of one worker share: settings, buffers, idle origins, time. Nothing here
 //! is waited for on the hot path; what several workers share is in [`Shared`].
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -82,30 +82,46 @@ impl<P: Policy> Shared<P> {
     }
 
     /// Whether a connection to `address` would be answered by one of our listeners.
-    pub(crate) fn is_ourselves(&self, address: SocketAddr) -> bool {
+    ///
+    /// # Errors
+    /// Those of [`is_local`].
+    pub(crate) fn is_ourselves(&self, address: SocketAddr) -> io::Result<bool> {
         let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         let ip = address.ip().to_canonical();
-        listeners.iter().filter(|listener| listener.port() == address.port()).any(|listener| {
+        let mut wildcard = false;
+        for listener in listeners.iter().filter(|listener| listener.port() == address.port()) {
             let bound = listener.ip().to_canonical();
-            bound == ip || ip.is_unspecified() || bound.is_unspecified() && is_local(ip)
-        })
+            if bound == ip || ip.is_unspecified() {
+                return Ok(true);
+            }
+            wildcard = wildcard || bound.is_unspecified();
+        }
+        Ok(wildcard && is_local(ip)?)
     }
 }
 
 /// Whether `ip` is an address of this machine: exactly those can be bound. Asking the kernel is
 /// always up to date, also for an address that was added a second ago.
-#[must_use]
-pub fn is_local(ip: IpAddr) -> bool {
+///
+/// # Errors
+/// Without descriptors, say, it cannot be told. A policy that has to know answers with [`Fault::Capacity`], and does
+/// not remember it.
+pub fn is_local(ip: IpAddr) -> io::Result<bool> {
     let ip = ip.to_canonical();
     if ip.is_loopback() || ip.is_unspecified() {
-        return true;
+        return Ok(true);
     }
-    // Only this one error says that the address is not ours; without descriptors, say, nothing is known,
-    // and what is not known is refused.
-    let is_foreign = |error: std::io::Error| {
-        matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::InvalidInput | ErrorKind::Unsupported)
-    };
-    !ip.is_multicast() && !UdpSocket::bind((ip, 0)).is_err_and(is_foreign)
+    if ip.is_multicast() {
+        return Ok(false);
+    }
+    match UdpSocket::bind((ip, 0)) {
+        Ok(_) => Ok(true),
+        Err(error) => match error.kind() {
+            // The first of a kernel that knows the family; the others of one that does not, or of an address that needs a zone.
+            ErrorKind::AddrNotAvailable | ErrorKind::InvalidInput | ErrorKind::Unsupported => Ok(false),
+            _ => Err(error),
+        },
+    }
 }
 
 fn pseudonym() -> String {
@@ -246,12 +262,14 @@ struct PolicyGate<'a, P> {
 
 impl<P: Policy> Gate for PolicyGate<'_, P> {
     fn check(&self, address: SocketAddr) -> Result<(), Fault> {
-        if self.shared.is_ourselves(address) {
-            return Err(Fault::Loop);
+        match self.shared.is_ourselves(address) {
+            Ok(false) => {}
+            Ok(true) => return Err(Fault::Loop),
+            Err(_) => return Err(Fault::Capacity),
         }
         if self.named {
             return Ok(());
         }
-        self.shared.policy.address(self.client, address).map_err(Fault::Denied)
+        self.shared.policy.address(self.client, address)
     }
 }

@@ -60,6 +60,22 @@ pub(super) fn range(text: &str) -> Result<IpNet, String> {
     Ok(canonical(net))
 }
 
+/// What `private` means: RFC 1918, RFC 6598 (shared by providers), RFC 4193 (unique local) and RFC 3879 (site-local).
+const PRIVATE: [&str; 6] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fec0::/10"];
+
+/// One range or more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ranges(pub(crate) Vec<IpNet>);
+
+/// A range, an address, or a word for several.
+pub(super) fn ranges(text: &str) -> Result<Ranges, String> {
+    if text.eq_ignore_ascii_case("private") {
+        return PRIVATE.into_iter().map(range).collect::<Result<_, _>>().map(Ranges);
+    }
+    let one = range(text).map_err(|why| format!("{why}, or the word private"))?;
+    Ok(Ranges(vec![one]))
+}
+
 /// IPv4 ranges written as IPv6 are IPv4 ranges, because that is what clients are compared as.
 fn canonical(net: IpNet) -> IpNet {
     let mapped = match net {
@@ -139,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges() {
+    fn ranges_and_words() {
         for (text, net) in [
             ("10.0.0.0/8", "10.0.0.0/8"),
             ("10.1.2.3", "10.1.2.3/32"),
@@ -155,6 +171,9 @@ mod tests {
         for text in ["", "10.0.0.0/33", "::/129", "10.0.0/8", "localhost", "10.0.0.0/8/", "10.0.0.1-10.0.0.9", "/8"] {
             assert!(range(text).unwrap_err().contains("192.168.0.0/16"), "{text}");
         }
+        assert_eq!(ranges("private").unwrap().0.len(), PRIVATE.len());
+        assert_eq!(ranges("fd00::/8").unwrap().0, ["fd00::/8".parse().unwrap()]);
+        assert!(ranges("public").unwrap_err().contains("or the word private"));
         let typo = range("10.0.0.5/8").unwrap_err();
         assert!(typo.contains("write 10.0.0.0/8, for one address 10.0.0.5/32"), "{typo}");
     }

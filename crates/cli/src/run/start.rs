@@ -44,8 +44,8 @@ pub(super) fn greet(config: &Config, addresses: &[SocketAddr]) {
         say::line(&format!("listening on {address}"));
     }
     say::line(&format!("clients: {}", config.rules));
-    if config.reverse.is_none() && addresses.iter().any(|address| !address.ip().to_canonical().is_loopback()) {
-        say::line(&guarded(config));
+    if config.reverse.is_none() {
+        closed(config, addresses).iter().for_each(|line| say::line(line));
     }
     if addresses.iter().all(|address| address.ip().to_canonical().is_loopback())
         && ![IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()].iter().any(|ip| config.rules.admits(*ip))
@@ -66,12 +66,23 @@ pub(super) fn greet(config: &Config, addresses: &[SocketAddr]) {
     }
 }
 
-fn guarded(config: &Config) -> String {
-    let kinds = "clients of a listener that other machines can reach may not go to loopback, link-local or this machine's own addresses";
-    match config.rules.exempt() {
-        [] => format!("{kinds} (see --allow-range)"),
-        some => format!("{kinds}, but for {}", crate::rules::list(some)),
+/// Where clients may not go.
+fn closed(config: &Config, addresses: &[SocketAddr]) -> Vec<String> {
+    let (rules, mut lines) = (&config.rules, Vec::new());
+    let guarded = addresses.iter().filter(|address| rules.guards(address.ip())).count();
+    if guarded > 0 {
+        let who =
+            if guarded == addresses.len() { "clients" } else { "clients of a listener that other machines can reach" };
+        let kinds = format!("{who} may not go to loopback, link-local or this machine's own addresses");
+        lines.push(match rules.allowed() {
+            [] => format!("{kinds} (see --allow-range)"),
+            some => format!("{kinds}, but for {}", crate::rules::list(some)),
+        });
     }
+    if !rules.denied().is_empty() {
+        lines.push(format!("nobody may go to {}", crate::rules::list(rules.denied())));
+    }
+    lines
 }
 
 /// `address` as a client writes it.

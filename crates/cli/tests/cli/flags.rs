@@ -26,6 +26,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("--allow-client", "10.0.0.0/33", "it must be a range like 192.168.0.0/16 or fd00::/8, or an address"),
     ("--allow-client", "10.0.0.5/8", "for the whole range write 10.0.0.0/8, for one address 10.0.0.5/32"),
     ("--allow-range", "localhost", "it must be a range"),
+    ("--deny-range", "publik", "or the word private"),
     ("--reverse", "/app", "it must be a prefix and an origin"),
     ("--x-forwarded", "trust", "[possible values: replace, append, remove, keep]"),
     ("--forwarded", "trust", "[possible values: replace, append, remove, keep]"),

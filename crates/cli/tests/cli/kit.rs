@@ -165,6 +165,12 @@ impl Proxy {
         client
     }
 
+    /// How many descriptors it has open.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
     /// Sends these bytes and reads all that is answered.
     pub(crate) fn ask(&self, request: &str) -> String {
         let mut client = self.connect();

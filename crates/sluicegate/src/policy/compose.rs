@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{OriginResponse, Policy, Request, Route, Verdict};
-use crate::record::{Client, Record};
+use crate::record::{Client, Fault, Record};
 
 impl<F: Fn(&mut Request<'_>, &Client) -> Verdict + Send + Sync + 'static> Policy for F {
     async fn admit(&self, request: &mut Request<'_>, client: &Client) -> Verdict {
@@ -42,7 +42,7 @@ macro_rules! pass_on {
                 }
             }
 
-            fn address(&self, client: &Client, address: SocketAddr) -> Result<(), String> {
+            fn address(&self, client: &Client, address: SocketAddr) -> Result<(), Fault> {
                 let $this = self;
                 $find.map_or(Ok(()), |inner| inner.address(client, address))
             }
@@ -105,7 +105,7 @@ macro_rules! tuple {
                 reversed!([$(self.$place),+] respond(response, client));
             }
 
-            fn address(&self, client: &Client, address: SocketAddr) -> Result<(), String> {
+            fn address(&self, client: &Client, address: SocketAddr) -> Result<(), Fault> {
                 $(self.$place.address(client, address)?;)+
                 Ok(())
             }

@@ -307,8 +307,8 @@ fn a_connector_is_bound_by_the_address_rules() {
     }
     struct Only(u16);
     impl Policy for Only {
-        fn address(&self, _: &Client, address: std::net::SocketAddr) -> Result<(), String> {
-            if address.port() == self.0 { Ok(()) } else { Err("another port".to_owned()) }
+        fn address(&self, _: &Client, address: std::net::SocketAddr) -> Result<(), Fault> {
+            if address.port() == self.0 { Ok(()) } else { Err(Fault::Denied("another port".to_owned())) }
         }
     }
     on_both(|| async {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use crate::support::{End, Origin, Serving, eventually, get, ok};
-use sluicegate::{Client, Ended, OriginResponse, Policy, Proxy, Record, Request, Route, Verdict};
+use sluicegate::{Client, Ended, Fault, OriginResponse, Policy, Proxy, Record, Request, Route, Verdict};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
@@ -51,7 +51,7 @@ impl Policy for Shared {
         Verdict::Forward(Route::target())
     }
 
-    fn address(&self, _: &Client, _: SocketAddr) -> Result<(), String> {
+    fn address(&self, _: &Client, _: SocketAddr) -> Result<(), Fault> {
         self.0.here(At::Address);
         Ok(())
     }

@@ -10,8 +10,8 @@ use crate::support::origin::mirrored;
 use crate::support::{End, Origin, Serving, eventually, get, noise, ok};
 use sluicegate::transport::Gone;
 use sluicegate::{
-    Client, EditError, Ended, Limits, Origin as Place, OriginResponse, Policy, Proxy, Record, Request, Response, Route,
-    Verdict,
+    Client, EditError, Ended, Fault, Limits, Origin as Place, OriginResponse, Policy, Proxy, Record, Request, Response,
+    Route, Verdict,
 };
 
 /// Sleeps for a minute, and says when it was dropped.
@@ -421,8 +421,8 @@ fn a_named_origin_passes_the_address_rule_and_nobody_else_does() {
     let address = origin.address;
     struct NoLoopback;
     impl Policy for NoLoopback {
-        fn address(&self, _: &Client, address: std::net::SocketAddr) -> Result<(), String> {
-            if address.ip().is_loopback() { Err("not there".to_owned()) } else { Ok(()) }
+        fn address(&self, _: &Client, address: std::net::SocketAddr) -> Result<(), Fault> {
+            if address.ip().is_loopback() { Err(Fault::Denied("not there".to_owned())) } else { Ok(()) }
         }
     }
     let policy = move |request: &mut Request<'_>, _: &Client| match request.path_and_query() {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use crate::support::origin::mirrored;
 use crate::support::{Origin, Serving, get, ok};
-use sluicegate::{Client, Hops, Policy, Proxy, Reverse};
+use sluicegate::{Client, Fault, Hops, Policy, Proxy, Reverse};
 
 /// What an origin is sent for this request.
 fn seen(reverse: Reverse, request: &str) -> String {
@@ -125,8 +125,8 @@ fn whom_it_was_forwarded_for_is_replaced_appended_removed_or_kept() {
 fn the_operators_origin_may_be_where_clients_may_not_go() {
     struct NoLoopback;
     impl Policy for NoLoopback {
-        fn address(&self, _: &Client, address: SocketAddr) -> Result<(), String> {
-            if address.ip().is_loopback() { Err("not there".to_owned()) } else { Ok(()) }
+        fn address(&self, _: &Client, address: SocketAddr) -> Result<(), Fault> {
+            if address.ip().is_loopback() { Err(Fault::Denied("not there".to_owned())) } else { Ok(()) }
         }
     }
     let origin = Origin::answering(|_| ok("inside"));

@@ -56,8 +56,8 @@ impl Policy for Shared {
         self.0.accept
     }
 
-    fn address(&self, client: &Client, address: SocketAddr) -> Result<(), String> {
-        (self.0.address)(client, address)
+    fn address(&self, client: &Client, address: SocketAddr) -> Result<(), Fault> {
+        (self.0.address)(client, address).map_err(Fault::Denied)
     }
 
     fn records(&self) -> bool {
