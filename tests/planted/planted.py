@@ -20,6 +20,8 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SRC = "crates/sluicegate/src/"
 
+LOGINS, ORIGINS, POOLS = "--test suite logins::", "--test suite origins::", "--test suite pools::"
+
 # (name, promise, file, text, replacement[, what catches it]): the file from crates/sluicegate/src, or from the root if it
 # begins with crates/. What catches it are arguments of cargo test; without any, the library's own tests (--lib).
 BUGS = [
@@ -99,6 +101,24 @@ BUGS = [
     ("allowance-beats-denial", "guard", "crates/cli/src/rules.rs", "denied >= allowed", "denied > allowed",
      "-p sluicegate-cli --bins rules::"),
     ("upgrade-unasked", "truth", "exchange.rs", "if !(self.asked.upgrade && chosen", "if !(chosen"),
+    ("login-is-lent", "reuse", "origin/reuse/kept.rs", "            self.lending = Lending::Client;", "", LOGINS),
+    ("login-ends-when-idle", "reuse", "origin/reuse/kept.rs",
+     "let ours = if self.has_login { Duration::MAX } else { idle };", "let ours = idle;", LOGINS),
+    ("login-outlives-its-client", "reuse", "connection.rs", "        self.worker.origins.leave(&self.flow);\n", "", LOGINS),
+    ("challenge-unread", "reuse", "exchange.rs", "self.told.binds |= login::response_binds(self.head);", "", LOGINS),
+    ("credentials-unread", "reuse", "connection/serve.rs", "login::request_binds(head) || edits", "edits", LOGINS),
+    ("added-credentials-unread", "reuse", "connection/serve.rs", " || edits.is_some_and(Edits::bind);", ";", LOGINS),
+    ("scheme-in-second-place-unread", "reuse", "crates/http1/src/login.rs", "        rest = behind;", "        let _ = behind; rest = b\"\";",
+     "-p sluicegate-http1 --test suite logins::"),
+    ("connector-is-everybodys", "reuse", "origin.rs", "{ Lending::Anyone } else { Lending::Client }", "{ Lending::Anyone } else { Lending::Anyone }",
+     POOLS),
+    ("pool-is-lost", "reuse", "policy/route.rs", "            (one, another) => one.or(another),", "            (one, _) => one,",
+     POOLS),
+    ("late-408-is-an-answer", "reuse", "exchange.rs", "408 if self.asked.may_repeat && !self.told.heard => {", "499 if self.asked.may_repeat && !self.told.heard => {", ORIGINS),
+    ("post-repeated-after-408", "reuse", "connection/serve.rs",
+     "&way.target, &origin.stream, reused && idempotent).await;", "&way.target, &origin.stream, reused).await;", ORIGINS),
+    ("keep-alive-unheard", "reuse", "origin/reuse/kept.rs",
+     "self.origin_keeps = said.timeout.map(Duration::from_secs).or(self.origin_keeps);", "let _ = &self.origin_keeps;", ORIGINS),
 ]
 
 

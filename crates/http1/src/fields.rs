@@ -40,6 +40,8 @@ pub enum Name {
     Http2Settings,
     /// `Authorization`, RFC 9110 §11.6.2.
     Authorization,
+    /// `WWW-Authenticate`, RFC 9110 §11.6.1.
+    WwwAuthenticate,
     /// `Cookie`, RFC 6265 §5.4.
     Cookie,
     /// `User-Agent`, RFC 9110 §10.1.5.
@@ -78,6 +80,7 @@ impl Name {
             (13, b'a') => (b"Authorization", Self::Authorization),
             (14, b'c') => (b"Content-Length", Self::ContentLength),
             (14, b'h') => (b"HTTP2-Settings", Self::Http2Settings),
+            (16, b'w') => (b"WWW-Authenticate", Self::WwwAuthenticate),
             (16, b'p') => (b"Proxy-Connection", Self::ProxyConnection),
             (17, b't') => (b"Transfer-Encoding", Self::TransferEncoding),
             (18, b'p') => (b"Proxy-Authenticate", Self::ProxyAuthenticate),

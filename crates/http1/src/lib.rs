@@ -7,6 +7,7 @@
 //! * [`RequestHead`], [`ResponseHead`]: received in pieces up to a limit, then read in place.
 //! * [`target::parse`]: where a request is to go; [`target::host_field`]: its `Host`.
 //! * [`framing::request`], [`framing::response`]: how long the body is.
+//! * [`login`]: whether a login belongs to the connection; [`keep_alive`]: how long that is kept.
 //! * [`Body`]: which of the bytes are data, and when it is complete.
 //! * [`Encoder`]: how the body leaves, and what is written around it.
 //!
@@ -74,6 +75,10 @@ pub mod head;
 pub mod target;
 
 pub mod framing;
+
+pub mod keep_alive;
+
+pub mod login;
 
 pub mod chunked;
 

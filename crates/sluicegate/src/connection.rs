@@ -29,7 +29,7 @@ pub(crate) struct Cx<'a, C, P> {
     pub(crate) worker: &'a Worker<P>,
     pub(crate) client: &'a C,
     pub(crate) who: &'a Client,
-    pub(crate) flow: &'a Flow,
+    pub(crate) flow: &'a Entered,
 }
 
 /// The working state of a connection that is not idle.
@@ -40,6 +40,8 @@ pub(crate) struct Busy<'w> {
     response_head: ResponseHead,
     /// The origin's connection of the request before, for the next one.
     last: Option<Kept>,
+    /// The request, or its first byte, had come before the response to the one before it was through.
+    is_pipelined: bool,
     /// Its share of `Limits::memory_total`, while it may hold anything.
     memory: Option<SemaphorePermit<'w>>,
 }
@@ -91,10 +93,10 @@ pub(crate) fn connection<C: Transport, P: Policy, W: Deref<Target = Worker<P>> +
 ) -> impl Future<Output = ()> + Send {
     let has_place = place.is_some();
     place.into_iter().for_each(OwnedSemaphorePermit::forget);
-    let guest = Guest { who, worker, has_place };
+    let guest = Guest { who, worker, has_place, flow };
     async move {
         let worker = &*guest.worker;
-        let cx = Cx { worker, client: &client, who: &guest.who, flow: &flow };
+        let cx = Cx { worker, client: &client, who: &guest.who, flow: &guest.flow };
         // Nothing is looked at afterwards but what is atomic, or behind a lock that minds no panic.
         if AssertUnwindSafe(wait_and_serve(&cx)).catch_unwind().await.is_err() {
             cx.worker.count_panic(&guest.who);
@@ -110,10 +112,13 @@ struct Guest<W: Deref<Target = Worker<P>>, P> {
     who: Client,
     worker: W,
     has_place: bool,
+    /// Behind the end of `drop`, another client may have its number.
+    flow: Entered,
 }
 
 impl<W: Deref<Target = Worker<P>>, P> Drop for Guest<W, P> {
     fn drop(&mut self) {
+        self.worker.origins.leave(&self.flow);
         self.who.leave();
         if self.has_place {
             self.worker.shared.permits.add_permits(1);
@@ -148,13 +153,18 @@ async fn busy<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>) -> Next {
         head: RequestHead::new(),
         response_head: ResponseHead::new(),
         last: None,
+        is_pipelined: false,
         memory: None,
     };
     let next = serve_all(cx, &mut busy).await;
     if let Some(last) = busy.last.take() {
-        cx.worker.origins.checkin(last, cx.worker.flows.now());
+        cx.worker.origins.put(last, cx.flow);
     }
-    if next == Next::Close { Box::pin(close(cx, &mut busy)).await } else { next }
+    if next != Next::Close {
+        return next;
+    }
+    cx.worker.origins.leave(cx.flow);
+    Box::pin(close(cx, &mut busy)).await
 }
 
 /// Ends the connection well, or else aborts it.
@@ -212,7 +222,8 @@ enum Asks {
 
 async fn read_head<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Asks {
     let limits = cx.worker.limits();
-    if busy.request.raw().is_empty()
+    busy.is_pipelined = !busy.request.raw().is_empty();
+    if !busy.is_pipelined
         && let Err(instead) = first_bytes(cx, busy).await
     {
         return instead;

@@ -1,7 +1,7 @@
 //! Changes to the fields of a head, kept beside it, pure: the head stays as it was received, for the
 //! log and the retry, and what leaves is written from both.
 
-use sluicegate_http1::{Field, Name, fields};
+use sluicegate_http1::{Field, Name, fields, login};
 
 /// Why a field cannot be changed so.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +98,11 @@ impl Edits {
             let name = self.name(change);
             change.value.map(|_| Field { id: Name::of(name), name, value: self.value(change) })
         })
+    }
+
+    /// Whether they log the connection in.
+    pub(crate) fn bind(&self) -> bool {
+        self.added().any(|field| field.id == Name::Authorization && login::binds(field.value))
     }
 
     /// How many bytes these add to a head that is written.

@@ -10,7 +10,7 @@ use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use sluicegate_http1::chunked::ChunkLimits;
-use sluicegate_http1::{Framing, HeadLimits, Malformed, Name, Received, ResponseHead, Version, framing};
+use sluicegate_http1::{Framing, HeadLimits, Malformed, Name, Received, ResponseHead, Version, framing, login};
 
 use crate::edits::{Edits, Room};
 use crate::flow::{Alarm, BodySource, Flow, Phase};
@@ -64,6 +64,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) persists: bool,
     /// The client offered to switch to the protocol that we pass on.
     pub(crate) upgrade: bool,
+    /// It may be sent once more if the connection, which had been kept, turns out to have ended.
+    pub(crate) may_repeat: bool,
 }
 
 /// What the client has been sent.
@@ -77,6 +79,8 @@ pub(crate) struct Told {
     pub(crate) interim: u64,
     /// The origin has said something, whether it was passed on or not.
     pub(crate) heard: bool,
+    /// Either side has named a login that belongs to the connection.
+    pub(crate) binds: bool,
 }
 
 impl Told {
@@ -259,6 +263,11 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
             match self.head.status() {
                 101 => return self.switch().await,
                 100..200 => self.relay_interim().await?,
+                // It is about the time before the request, which it has crossed (RFC 9110 §15.5.9).
+                408 if self.asked.may_repeat && !self.told.heard => {
+                    self.head.clear();
+                    return Err(Stop::Origin(Fault::OriginClosed));
+                }
                 _ => return self.relay_final().await,
             }
         }
@@ -273,6 +282,7 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
             match received {
                 Received::Complete(n) => {
                     self.response.drop_raw(n);
+                    self.told.binds |= login::response_binds(self.head);
                     return Ok(());
                 }
                 Received::Partial => self.response.drop_raw(raw.len()),

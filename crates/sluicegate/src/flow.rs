@@ -14,7 +14,7 @@ mod way;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -53,6 +53,8 @@ pub(crate) struct Flow {
     requests: AtomicU32,
     phase: AtomicU8,
     source: AtomicU8,
+    /// Connections to origins are, or were, kept for this client alone.
+    keeps_origins: AtomicBool,
     up: Way,
     down: Way,
 }
@@ -70,6 +72,7 @@ impl Flow {
             requests: AtomicU32::new(0),
             phase: AtomicU8::new(Phase::Idle as u8),
             source: AtomicU8::new(BodySource::None as u8),
+            keeps_origins: AtomicBool::new(false),
         }
     }
 
@@ -91,6 +94,16 @@ impl Flow {
     /// Who makes the response's body from now on.
     pub(crate) fn fed_by(&self, source: BodySource) {
         self.source.store(source as u8, Relaxed);
+    }
+
+    /// From now on, connections to origins may be kept for this client alone.
+    pub(crate) fn keep_origins(&self) {
+        self.keeps_origins.store(true, Relaxed);
+    }
+
+    /// Whether there may be any.
+    pub(crate) fn keeps_origins(&self) -> bool {
+        self.keeps_origins.load(Relaxed)
     }
 
     /// One more request has been received.

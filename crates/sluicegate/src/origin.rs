@@ -17,7 +17,7 @@ use sluicegate_http1::Host;
 pub use connect::{Checked, Connected, Connecting, Connector, Dial};
 pub(crate) use dial::Gate;
 pub(crate) use resolve::Resolver;
-pub(crate) use reuse::{Idle, Kept};
+pub(crate) use reuse::{Asking, Idle, Kept, Lending};
 
 use crate::limits::Limits;
 use crate::record::Fault;
@@ -29,27 +29,25 @@ pub(crate) struct Reached {
     pub(crate) stream: Upstream,
     /// None if it leads to no address.
     pub(crate) address: Option<SocketAddr>,
+    /// Who may have it after this client.
+    pub(crate) lending: Lending,
     pub(crate) lookup: Option<Duration>,
     pub(crate) connect: Option<Duration>,
 }
 
-/// Connects to `host` by the `connector`, or [`directly`], within `connect_timeout` in all. Cancel-safe: dropping it
-/// closes what it had begun.
-pub(crate) async fn reach(
-    host: Host<'_>,
-    port: u16,
-    resolver: &Resolver,
-    gate: &(dyn Gate + Send + Sync),
-    limits: &Limits,
-    connector: Option<&dyn Connector>,
-) -> Result<Reached, Fault> {
+/// Connects where `dial` says, by the `connector` or [`directly`], within `connect_timeout` in all. Cancel-safe:
+/// dropping it closes what it had begun.
+pub(crate) async fn reach(dial: Dial<'_>, connector: Option<&dyn Connector>) -> Result<Reached, Fault> {
+    let Dial { host, port, pool, gate, resolver, limits, .. } = dial;
     let Some(connector) = connector else { return directly(host, port, resolver, gate, limits).await };
     let begin = tokio::time::Instant::now();
     let deadline = limits.connect_timeout.and_then(|t| begin.checked_add(t));
-    let connecting = connector.connect(Dial { host, port, gate, resolver, limits });
-    let connected = within(deadline, connecting).await;
-    let Connected { stream, address } = connected.unwrap_or_else(|| Err(Fault::ConnectTimeout(shown(host, port))))?;
-    Ok(Reached { stream, address, lookup: None, connect: Some(begin.elapsed()) })
+    let connected = within(deadline, connector.connect(dial)).await;
+    let connected = connected.unwrap_or_else(|| Err(Fault::ConnectTimeout(shown(host, port))))?;
+    let Connected { stream, address, lending } = connected;
+    // What it was chosen by, only the connector knows: so it is its client's, unless somebody says more.
+    let lending = lending.unwrap_or(if pool.is_some() { Lending::Anyone } else { Lending::Client });
+    Ok(Reached { stream, address, lending, lookup: None, connect: Some(begin.elapsed()) })
 }
 
 /// Looks `host` up, if it is a name, and connects to the first of its addresses that answers (RFC 8305).
@@ -77,7 +75,8 @@ async fn directly(
     let racing = dial::race(first, later, port, gate, limits.to_origins(), &shown);
     let (tcp, address) = within(deadline, racing).await.unwrap_or_else(|| Err(Fault::ConnectTimeout(shown.clone())))?;
     let (stream, address) = (tcp.into(), Some(address));
-    Ok(Reached { stream, address, lookup: looked_up, connect: Some(dialled.elapsed()) })
+    let connect = Some(dialled.elapsed());
+    Ok(Reached { stream, address, lending: Lending::Anyone, lookup: looked_up, connect })
 }
 
 /// `None` when the deadline came first.

@@ -44,7 +44,7 @@ use crate::record::{Client, Fault, Record};
 ///
 /// **Composing.** A tuple of two to four policies is a policy: all must accept, all addresses must be
 /// allowed by all; they are asked to admit from left to right, the first verdict that does not forward is
-/// taken, and those behind it are not asked; of several routes the first that is not [`Route::target`] is.
+/// taken, and those behind it are not asked; of several routes the first that is not [`Route::target`] is, in the pools of all.
 /// They see a response from right to left, so that the first has the last word. A function or closure
 /// `Fn(&mut Request<'_>, &Client) -> Verdict` is a policy; so are an `Arc` of one, and an `Option`, which
 /// allows all when it is `None`.

@@ -190,7 +190,7 @@ impl<P: Policy> Worker<P> {
     pub(crate) fn sweep(&self) {
         let now = self.began.elapsed();
         self.flows.sweep(now);
-        self.origins.sweep(now, self.limits().origin_idle_timeout);
+        self.origins.sweep(now);
         self.client_buffers.trim();
         self.origin_buffers.trim();
     }

@@ -18,6 +18,7 @@ mod corpus;
 mod encoding;
 mod framings;
 mod limits;
+mod logins;
 mod oracles;
 mod properties;
 mod requests;

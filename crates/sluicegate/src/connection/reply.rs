@@ -28,6 +28,8 @@ pub(super) struct Pipes<'b, 'p> {
     pub(super) response_head: &'b mut ResponseHead,
     /// The origin of the request before.
     pub(super) last: &'b mut Option<Kept>,
+    /// The request had come before the response to the one before it was through.
+    pub(super) is_pipelined: bool,
 }
 
 impl Pipes<'_, '_> {

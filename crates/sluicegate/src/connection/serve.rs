@@ -1,18 +1,19 @@
 //! One request: what it asks, the way to its origin, the exchange, and how it ended.
 
 use sluicegate_http1::chunked::ChunkLimits;
-use sluicegate_http1::{Authority, Framing, Malformed, RequestHead, Target, framing, target};
+use sluicegate_http1::keep_alive::KeepAlive;
+use sluicegate_http1::{Authority, Framing, Malformed, RequestHead, Target, framing, login, target};
 
 use super::reply::Pipes;
 use super::story::Story;
 use super::{Busy, Cx, Next};
 use crate::answer;
 use crate::close;
-use crate::edits::Room;
+use crate::edits::{Edits, Room};
 use crate::exchange::{Answered, Asked, Exchange, Responder, Stop, attend};
 use crate::flow::Phase;
 use crate::forward::{self, MaxForwards, RequestRoute};
-use crate::origin::{self, Kept, Reached};
+use crate::origin::{self, Asking, Dial, Kept, Reached};
 use crate::pipe::{Encoding, Pipe};
 use crate::policy::{Policy, Request, Route, Verdict, host_field};
 use crate::record::{Ended, Fault};
@@ -20,9 +21,9 @@ use crate::transport::{self, Transport, Upstream};
 
 /// Serves the request whose head is complete.
 pub(super) async fn serve<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) -> Next {
-    let Busy { request, response, head, response_head, last, .. } = busy;
+    let Busy { request, response, head, response_head, last, is_pipelined, .. } = busy;
     let mut story = Story::begin(cx, head);
-    let mut pipes = Pipes { request, response, response_head, last };
+    let mut pipes = Pipes { request, response, response_head, last, is_pipelined: *is_pipelined };
     let next = match understand(head) {
         Err(rule) => pipes.fault(cx, &mut story, head, Fault::Request(rule)).await,
         Ok(ask) => match decide(cx, pipes.request, &mut story, &ask).await {
@@ -42,9 +43,9 @@ pub(super) async fn serve<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut
 
 /// Answers what was not even a request, and ends the connection.
 pub(super) async fn refuse<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>, fault: Fault) -> Next {
-    let Busy { request, response, head, response_head, last, .. } = busy;
+    let Busy { request, response, head, response_head, last, is_pipelined, .. } = busy;
     let mut story = Story::begin(cx, head);
-    let mut pipes = Pipes { request, response, response_head, last };
+    let mut pipes = Pipes { request, response, response_head, last, is_pipelined: *is_pipelined };
     let next = pipes.fault(cx, &mut story, head, fault).await;
     story.tell();
     next
@@ -125,24 +126,27 @@ struct Way<'w> {
     dial: Authority<'w>,
     /// By the operator: no address rule is asked.
     is_named: bool,
+    /// For whom its connection is.
+    pool: Option<&'w str>,
 }
 
 /// None for a request that is meant for the proxy itself, and is not routed elsewhere.
 fn way<'w>(ask: &Ask<'w>, route: &'w Route) -> Option<Way<'w>> {
-    let Some(elsewhere) = &route.0 else {
+    let pool = route.pool.as_deref();
+    let Some(elsewhere) = &route.elsewhere else {
         let (Target::Absolute { authority: dial, .. } | Target::Authority(dial)) = ask.target else { return None };
-        return Some(Way { target: ask.target, dial, is_named: false });
+        return Some(Way { target: ask.target, dial, is_named: false, pool });
     };
-    let dial = elsewhere.origin.authority();
+    let (dial, is_named) = (elsewhere.origin.authority(), elsewhere.is_named);
     let (asked, path) = match ask.target {
-        Target::Authority(_) => return Some(Way { target: ask.target, dial, is_named: elsewhere.is_named }),
+        Target::Authority(_) => return Some(Way { target: ask.target, dial, is_named, pool }),
         Target::Absolute { authority, path_and_query } => (Some(authority), path_and_query),
         Target::Origin(path_and_query) => (host_field(ask.head), path_and_query),
         Target::Asterisk => (host_field(ask.head), &b""[..]),
     };
     let authority = asked.filter(|_| elsewhere.keeps_host).unwrap_or(dial);
     let path_and_query = elsewhere.path.as_deref().unwrap_or(path);
-    Some(Way { target: Target::Absolute { authority, path_and_query }, dial, is_named: elsewhere.is_named })
+    Some(Way { target: Target::Absolute { authority, path_and_query }, dial, is_named, pool })
 }
 
 async fn forward<C: Transport, P: Policy>(
@@ -207,9 +211,11 @@ async fn plain<C: Transport, P: Policy>(
     };
     pipes.request.begin(ask.framing, encoding, chunks);
     let idempotent = matches!(head.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE");
-    let (origins, now) = (&cx.worker.origins, cx.worker.flows.now());
+    // What was pipelined has been waited for by nobody: readiness is older than the response before it.
+    let peek = !idempotent || pipes.is_pipelined;
+    let asking = Asking { to: way.dial, pool: way.pool, peek, now: cx.worker.flows.now() };
     let may = |address| way.is_named || cx.worker.allows(cx.who, address);
-    let mut kept = origins.take(pipes.last, way.dial, !idempotent, now, may);
+    let mut kept = cx.worker.origins.take(pipes.last, &asking, cx.flow, may);
     loop {
         let reused = kept.is_some();
         let origin = match kept.take() {
@@ -220,13 +226,13 @@ async fn plain<C: Transport, P: Policy>(
             None => match reach(cx, pipes.request, way).await {
                 Ok(reached) => {
                     note(story, &reached);
-                    Kept::new(way.dial, reached.stream, reached.address)
+                    Kept::new(&asking, reached.stream, reached.address, reached.lending)
                 }
                 Err(stop) => return pipes.stopped(cx, story, head, stop).await,
             },
         };
         story.reused = reused;
-        let ended = exchange(cx, pipes, story, ask, &way.target, &origin.stream).await;
+        let ended = exchange(cx, pipes, story, ask, &way.target, &origin.stream, reused && idempotent).await;
         let unspent = pipes.request.is_unspent() && pipes.response_head.is_empty() && !story.told.heard;
         match ended {
             Err(Stop::Origin(Fault::OriginClosed)) if reused && idempotent && unspent => {
@@ -245,9 +251,11 @@ async fn exchange<C: Transport, P: Policy>(
     ask: &Ask<'_>,
     target: &Target<'_>,
     origin: &Upstream,
+    may_repeat: bool,
 ) -> Result<Answered, Stop> {
     let Ask { head, framing, max_forwards, .. } = ask;
     let (via, edits) = (cx.worker.via(), story.edits.some());
+    story.told.binds = login::request_binds(head) || edits.is_some_and(Edits::bind);
     if edits.is_some() {
         pipes.request.drop_trailers();
     }
@@ -264,6 +272,7 @@ async fn exchange<C: Transport, P: Policy>(
             version: head.version(),
             persists: head.persists(),
             upgrade: forward::offers_upgrade(head, *framing),
+            may_repeat: may_repeat && matches!(framing, Framing::Empty | Framing::Length(0)),
         },
         limits: cx.worker.limits(),
         flow: cx.flow,
@@ -280,7 +289,7 @@ async fn finish<C: Transport, P: Policy>(
     story: &mut Story<'_, P>,
     head: &RequestHead,
     ended: Result<Answered, Stop>,
-    origin: Kept,
+    mut origin: Kept,
 ) -> Next {
     story.bytes_in = pipes.request.given();
     story.bytes_out = pipes.response.given();
@@ -288,7 +297,11 @@ async fn finish<C: Transport, P: Policy>(
         Ok(Answered::Switched) => pipes.tunnel(cx, story, &origin.stream).await,
         Ok(Answered::Whole { client_persists, origin_persists }) => {
             story.ended = Ended::Complete;
-            if origin_persists {
+            if story.told.binds {
+                origin.log_in();
+            }
+            let (said, idle) = (KeepAlive::of(pipes.response_head), cx.worker.limits().origin_idle_timeout);
+            if origin_persists && origin.may_rest(said, idle, cx.worker.flows.now()) {
                 *pipes.last = Some(origin);
             }
             pipes.response.clear();
@@ -317,7 +330,16 @@ async fn reach<C: Transport, P: Policy>(
     let port = way.dial.port.unwrap_or(80);
     // Boxed: rare, and larger than all the rest of an exchange.
     let connector = worker.shared.connector.as_deref();
-    let reaching = Box::pin(origin::reach(way.dial.host, port, &worker.resolver, &gate, limits, connector));
+    let dial = Dial {
+        host: way.dial.host,
+        port,
+        client: cx.who,
+        pool: way.pool,
+        gate: &gate,
+        resolver: &worker.resolver,
+        limits,
+    };
+    let reaching = Box::pin(origin::reach(dial, connector));
     attend(cx.client, request, limits, cx.flow, reaching).await?.map_err(Stop::Origin)
 }
 

@@ -76,7 +76,7 @@ pub(crate) fn play(setting: &Setting, play: impl FnOnce(Running<'_>, &mut Stage)
     request.stage().extend_from_slice(b"HEAD\r\n\r\n");
     let (mut head, mut told) = (ResponseHead::new(), Told::default());
     let Setting { method, version, upgrade, .. } = *setting;
-    let asked = Asked { method, version, persists: true, upgrade };
+    let asked = Asked { method, version, persists: true, upgrade, may_repeat: false };
     let who = Client::in_process();
     let exchange = Exchange {
         client: &near_client,

@@ -95,6 +95,13 @@ pub(crate) struct Entered {
     flow: Arc<Flow>,
 }
 
+impl Entered {
+    /// Its number among those that live: another connection gets it once this is dropped.
+    pub(crate) fn key(&self) -> usize {
+        self.key
+    }
+}
+
 impl std::ops::Deref for Entered {
     type Target = Flow;
 

@@ -7,15 +7,15 @@ use std::pin::Pin;
 use sluicegate_http1::Host;
 
 use super::dial::Gate;
-use super::{Reached, Resolver, directly};
+use super::{Lending, Reached, Resolver, directly};
 use crate::limits::Limits;
-use crate::record::Fault;
+use crate::record::{Client, Fault};
 use crate::transport::{Duplex, Tcp, Upstream};
 
 /// Makes the connections to origins, instead of looking names up and dialling: through a parent proxy, in TLS, to an origin
 /// in the same process.
 ///
-/// It is asked when no kept connection leads where a request goes. What it does has
+/// It is asked when no kept connection leads where a request goes, which those of other clients do not ([`Connected`]). What it does has
 /// [`Limits::connect_timeout`] in all, and is dropped when the client goes: it must be cancel-safe.
 ///
 /// ```
@@ -67,14 +67,28 @@ pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Connected, Fault>> 
 /// Where a connection is to lead, and the rules about it. It is shown as `host:port`.
 #[derive(Clone, Copy)]
 pub struct Dial<'a> {
-    pub(super) host: Host<'a>,
-    pub(super) port: u16,
-    pub(super) gate: &'a (dyn Gate + Send + Sync),
-    pub(super) resolver: &'a Resolver,
-    pub(super) limits: &'a Limits,
+    pub(crate) host: Host<'a>,
+    pub(crate) port: u16,
+    pub(crate) client: &'a Client,
+    pub(crate) pool: Option<&'a str>,
+    pub(crate) gate: &'a (dyn Gate + Send + Sync),
+    pub(crate) resolver: &'a Resolver,
+    pub(crate) limits: &'a Limits,
 }
 
 impl Dial<'_> {
+    /// Who asks. The connection may serve others later, if [`Connected::shared`] or a [pool](Dial::pool) says so.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        self.client
+    }
+
+    /// Whose connection it becomes: what the policy gave [`Route::pool`](crate::Route::pool).
+    #[must_use]
+    pub fn pool(&self) -> Option<&str> {
+        self.pool
+    }
+
     /// The host: a name in the client's case, or an address.
     #[must_use]
     pub fn host(&self) -> Host<'_> {
@@ -102,7 +116,7 @@ impl Dial<'_> {
     pub async fn directly(&self) -> Result<Connected, Fault> {
         let Reached { stream, address, .. } =
             directly(self.host, self.port, self.resolver, self.gate, self.limits).await?;
-        Ok(Connected { stream, address })
+        Ok(Connected { stream, address, lending: None })
     }
 }
 
@@ -131,10 +145,15 @@ impl Checked {
 }
 
 /// A connection to an origin.
+///
+/// If it can be kept, it serves the further requests of its client to the same host and port, and nobody else: by what it was
+/// chosen (a user, a source address, a parent that was alive), only the [`Connector`] knows. With a
+/// [pool](crate::Route::pool) it serves whoever has the same. [`Connected::shared`] and [`Connected::once`] say otherwise.
 #[derive(Debug)]
 pub struct Connected {
     pub(super) stream: Upstream,
     pub(super) address: Option<SocketAddr>,
+    pub(super) lending: Option<Lending>,
 }
 
 impl Connected {
@@ -143,17 +162,30 @@ impl Connected {
     /// # Errors
     /// Those of `setsockopt(2)`.
     pub fn tcp(stream: tokio::net::TcpStream, to: Checked) -> std::io::Result<Self> {
-        Ok(Self { stream: Tcp::new(stream)?.into(), address: Some(to.0) })
+        Ok(Self { stream: Tcp::new(stream)?.into(), address: Some(to.0), lending: None })
     }
 
     /// A stream of any kind that leads to an address that was checked.
     pub fn checked(stream: impl Duplex + 'static, to: Checked) -> Self {
-        Self { stream: Upstream::stream(stream), address: Some(to.0) }
+        Self { stream: Upstream::stream(stream), address: Some(to.0), lending: None }
     }
 
     /// A stream to what no client has named (a parent proxy, an origin in this process), so that no address is to be
     /// checked. `address` is what the log shows.
     pub fn named_by_operator(stream: impl Duplex + 'static, address: Option<SocketAddr>) -> Self {
-        Self { stream: Upstream::stream(stream), address }
+        Self { stream: Upstream::stream(stream), address, lending: None }
+    }
+
+    /// It may serve every client's requests to the same host and port (in the same pool): it was chosen by nothing else.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        Self { lending: Some(Lending::Anyone), ..self }
+    }
+
+    /// It serves this request alone. So the next one asks the [`Connector`] again: after a failover, whether the first choice
+    /// is back.
+    #[must_use]
+    pub fn once(self) -> Self {
+        Self { lending: Some(Lending::Nobody), ..self }
     }
 }

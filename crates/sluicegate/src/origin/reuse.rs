@@ -1,58 +1,28 @@
 //! Idle connections to origins, per worker. What shows anything while idle (bytes that nobody
 //! asked for, an end, an error) is dropped and never lent.
+//!
+//! A connection is found by where it leads and for whom it was made, and has one of three fates when its response is
+//! through: anyone may have it next, from the shelf; or its client alone, which finds it again as long as it is here;
+//! or nobody. A login by NTLM or Negotiate makes it its client's for good: whoever had it next would be that user.
+
+mod kept;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sluicegate_http1::Authority;
+pub(crate) use kept::{Asking, Kept, Lending};
 
-use crate::transport::{Transport, Upstream};
+use crate::flow::Entered;
 
 /// No single origin keeps more than this many, so that one of them cannot crowd out the others.
 const PER_ORIGIN: usize = 64;
 
-/// A connection that may carry more than one request.
-#[derive(Debug)]
-pub(crate) struct Kept {
-    /// See [`key`]. Built once in the connection's life.
-    key: Box<[u8]>,
-    pub(crate) stream: Upstream,
-    /// None if it leads to no address: then it is not lent to others.
-    pub(crate) address: Option<SocketAddr>,
-}
+/// Nor may a client keep more than this many for itself: the longest unused one gives way.
+const PER_CLIENT: usize = 4;
 
-impl Kept {
-    pub(crate) fn new(to: Authority<'_>, stream: Upstream, address: Option<SocketAddr>) -> Self {
-        Self { key: key(to).into(), stream, address }
-    }
-
-    /// Whether it leads to `to`: by its key, which needs none built to compare.
-    fn leads_to(&self, to: Authority<'_>) -> bool {
-        let (host, rest) = self.key.split_at_checked(text(to).len()).unwrap_or_default();
-        let same = host == text(to).as_bytes() || host.eq_ignore_ascii_case(text(to).as_bytes());
-        same && rest == if to.port.is_none() { DEFAULT_PORT } else { b"" }
-    }
-}
-
-/// What an idle connection is found by: `host:port`, in lower case.
-fn key(to: Authority<'_>) -> Vec<u8> {
-    let mut key = text(to).to_ascii_lowercase().into_bytes();
-    if to.port.is_none() {
-        key.extend_from_slice(DEFAULT_PORT);
-    }
-    key
-}
-
-const DEFAULT_PORT: &[u8] = b":80";
-
-/// An authority without the colon of an empty port.
-fn text(to: Authority<'_>) -> &str {
-    to.text.strip_suffix(':').unwrap_or(to.text)
-}
-
-/// Idle connections by `host:port` in lower case.
+/// Idle connections.
 #[derive(Debug)]
 pub(crate) struct Idle {
     most: usize,
@@ -61,7 +31,12 @@ pub(crate) struct Idle {
 
 #[derive(Debug, Default)]
 struct Shelf {
-    kept: HashMap<Box<[u8]>, Vec<(Kept, Duration)>>,
+    /// By [`Asking::key`].
+    shared: HashMap<Box<[u8]>, Vec<Kept>>,
+    /// By the client's number.
+    private: HashMap<usize, Vec<Kept>>,
+    /// All that are shared, and the second and further ones of each client. The first stands in the place of the
+    /// origin that its client's request would need anyway.
     count: usize,
 }
 
@@ -70,94 +45,129 @@ impl Idle {
         Self { most, shelf: Mutex::default() }
     }
 
-    /// A connection to `to`: the one of this client's last request if it leads there, else one that
-    /// another left behind. Of that one the kernel is always asked (of the first if it says `peek`):
+    /// A connection for `asking`: the one of this client's last request if it leads there, else another of its own,
+    /// else one that others left behind. Of those the kernel is always asked (of the first if it says `peek`):
     /// what its last user's origin sent too late must not become a stranger's answer. `may` says
     /// which addresses this client may reach: it was dialled for another.
     pub(crate) fn take(
         &self,
         last: &mut Option<Kept>,
-        to: Authority<'_>,
-        peek: bool,
-        now: Duration,
+        asking: &Asking<'_>,
+        client: &Entered,
         may: impl Fn(SocketAddr) -> bool,
     ) -> Option<Kept> {
         if let Some(own) = last.take() {
-            if !own.leads_to(to) {
-                self.checkin(own, now);
-            } else if !own.stream.is_stale(peek) && own.address.is_none_or(&may) {
+            if !own.leads_to(asking) {
+                self.put(own, client);
+            } else if own.is_well(asking.peek, asking.now) && own.address.is_none_or(&may) {
                 return Some(own);
             }
         }
-        self.checkout(to, may)
+        let own = client.keeps_origins().then(|| self.lock().take_private(asking, client.key(), &may));
+        own.flatten().or_else(|| self.lock().take_shared(asking, may))
     }
 
+    /// Keeps `one`, which its `client` has no use for now, for whoever may have it next.
+    pub(crate) fn put(&self, one: Kept, client: &Entered) {
+        match one.lending {
+            Lending::Anyone => self.lock().put_shared(one, self.most),
+            Lending::Client => {
+                client.keep_origins();
+                self.lock().put_private(one, client.key(), self.most);
+            }
+            Lending::Nobody => {}
+        }
+    }
+
+    /// Drops what was kept for a client that is gone.
+    pub(crate) fn leave(&self, client: &Entered) {
+        if client.keeps_origins() {
+            let mut shelf = self.lock();
+            let kept = shelf.private.remove(&client.key()).unwrap_or_default();
+            shelf.count = shelf.count.saturating_sub(kept.len().saturating_sub(1));
+        }
+    }
+
+    /// Drops what has been idle for too long, or has ended.
+    pub(crate) fn sweep(&self, now: Duration) {
+        let Shelf { shared, private, count } = &mut *self.lock();
+        *count = 0;
+        shared.retain(|_, of_origin| {
+            of_origin.retain(|one| one.is_well(false, now));
+            *count = count.saturating_add(of_origin.len());
+            !of_origin.is_empty()
+        });
+        private.retain(|_, of_client| {
+            of_client.retain(|one| one.is_well(false, now));
+            *count = count.saturating_add(of_client.len().saturating_sub(1));
+            !of_client.is_empty()
+        });
+    }
+
+    /// How many are kept that count.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().count
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shelf {
     /// The one that was used last, still looks well, and leads where it may.
-    fn checkout(&self, to: Authority<'_>, may: impl Fn(SocketAddr) -> bool) -> Option<Kept> {
-        let Shelf { kept, count } = &mut *self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        if *count == 0 {
+    fn take_shared(&mut self, asking: &Asking<'_>, may: impl Fn(SocketAddr) -> bool) -> Option<Kept> {
+        if self.count == 0 {
             return None;
         }
-        let of_origin = kept.get_mut(&*key(to))?;
+        let of_origin = self.shared.get_mut(&*asking.key())?;
         loop {
-            let open = of_origin.iter().rposition(|(one, _)| one.address.is_some_and(&may))?;
-            let (one, _) = of_origin.remove(open);
-            *count = count.saturating_sub(1);
-            if !one.stream.is_stale(true) {
+            let open = of_origin.iter().rposition(|one| one.address.is_some_and(&may))?;
+            let one = of_origin.remove(open);
+            self.count = self.count.saturating_sub(1);
+            if one.is_well(true, asking.now) {
                 return Some(one);
             }
         }
     }
 
-    /// Keeps `one` for whoever asks for its origin next.
-    pub(crate) fn checkin(&self, one: Kept, now: Duration) {
-        let Shelf { kept, count } = &mut *self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        if *count >= self.most {
+    fn put_shared(&mut self, one: Kept, most: usize) {
+        if self.count >= most {
             return;
         }
-        match kept.get_mut(&one.key) {
+        match self.shared.get_mut(one.key()) {
             Some(of_origin) if of_origin.len() >= PER_ORIGIN => return,
-            Some(of_origin) => of_origin.push((one, now)),
+            Some(of_origin) => of_origin.push(one),
             None => {
-                kept.insert(one.key.clone(), vec![(one, now)]);
+                self.shared.insert(one.key().into(), vec![one]);
             }
         }
-        *count = count.saturating_add(1);
+        self.count = self.count.saturating_add(1);
     }
 
-    /// Drops what has been idle for `timeout`, or has ended.
-    pub(crate) fn sweep(&self, now: Duration, timeout: Duration) {
-        let Shelf { kept, count } = &mut *self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        *count = 0;
-        kept.retain(|_, of_origin| {
-            of_origin.retain(|(one, since)| now.saturating_sub(*since) < timeout && !one.stream.is_stale(false));
-            *count = count.saturating_add(of_origin.len());
-            !of_origin.is_empty()
-        });
-    }
-
-    /// How many are kept.
-    pub(crate) fn count(&self) -> usize {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner).count
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::transport::Tcp;
-
-    #[tokio::test]
-    async fn leads_where_its_key_says() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let all = ["a", "A:80", "a:", "a:81", "b", "ab", "a:8", "a:80", "[::1]", "[::1]:80", "1.2.3.4:80"];
-        let all = all.map(|text| Authority::parse(text.as_bytes()).unwrap());
-        for one in all {
-            let kept = Kept::new(one, Tcp::connect(address).await.unwrap().into(), Some(address));
-            for other in all {
-                assert_eq!(kept.leads_to(other), key(one) == key(other), "{one:?} {other:?}");
+    /// The same among those of `client`.
+    fn take_private(&mut self, asking: &Asking<'_>, client: usize, may: impl Fn(SocketAddr) -> bool) -> Option<Kept> {
+        let of_client = self.private.get_mut(&client)?;
+        loop {
+            let open = of_client.iter().rposition(|one| one.leads_to(asking) && one.address.is_none_or(&may))?;
+            let one = of_client.remove(open);
+            if !of_client.is_empty() {
+                self.count = self.count.saturating_sub(1);
+            }
+            if one.is_well(true, asking.now) {
+                return Some(one);
             }
         }
+    }
+
+    fn put_private(&mut self, one: Kept, client: usize, most: usize) {
+        let of_client = self.private.entry(client).or_default();
+        let has_place = of_client.is_empty() || self.count < most && of_client.len() < PER_CLIENT;
+        if !has_place {
+            of_client.remove(0);
+        } else if !of_client.is_empty() {
+            self.count = self.count.saturating_add(1);
+        }
+        of_client.push(one);
     }
 }

@@ -90,8 +90,7 @@ macro_rules! tuple {
                 $(
                     *request.asked = first;
                     match self.$place.admit(request, client).await {
-                        Verdict::Forward(route) if chosen.is_target() => chosen = route,
-                        Verdict::Forward(_) => {}
+                        Verdict::Forward(route) => chosen = chosen.and(route),
                         refused => return refused,
                     }
                     first = first.saturating_add($member::PARTS);

@@ -46,9 +46,14 @@ impl From<EditError> for Verdict {
     }
 }
 
-/// Where a request goes.
+/// Where a request goes, and over whose connections.
 #[derive(Debug, Clone)]
-pub struct Route(pub(crate) Option<Elsewhere>);
+pub struct Route {
+    /// None: where its target says.
+    pub(crate) elsewhere: Option<Elsewhere>,
+    /// See [`Route::pool`].
+    pub(crate) pool: Option<Arc<str>>,
+}
 
 /// Not where its target says.
 #[derive(Debug, Clone)]
@@ -66,13 +71,13 @@ impl Route {
     /// To the host and port of its target.
     #[must_use]
     pub fn target() -> Self {
-        Self(None)
+        Self { elsewhere: None, pool: None }
     }
 
     /// To this origin, whatever its target says; `Host` and path stay. For CONNECT, where the tunnel leads.
     #[must_use]
     pub fn to(origin: impl Into<Origin>) -> Self {
-        Self(Some(Elsewhere { origin: origin.into(), path: None, keeps_host: true, is_named: false }))
+        Self::elsewhere(Elsewhere { origin: origin.into(), path: None, keeps_host: true, is_named: false })
     }
 
     /// To this origin with this path and query, and the origin's own `Host`: what a reverse proxy does. The path
@@ -87,13 +92,17 @@ impl Route {
             return Err(Malformed::BadTargetByte);
         }
         let path = Some(path.into_boxed_slice());
-        Ok(Self(Some(Elsewhere { origin: origin.into(), path, keeps_host: false, is_named: false })))
+        Ok(Self::elsewhere(Elsewhere { origin: origin.into(), path, keeps_host: false, is_named: false }))
+    }
+
+    fn elsewhere(elsewhere: Elsewhere) -> Self {
+        Self { elsewhere: Some(elsewhere), pool: None }
     }
 
     /// With the `Host` that the client sent, instead of the origin's.
     #[must_use]
     pub fn keep_host(mut self, keep: bool) -> Self {
-        if let Some(elsewhere) = &mut self.0 {
+        if let Some(elsewhere) = &mut self.elsewhere {
             elsewhere.keeps_host = keep;
         }
         self
@@ -103,16 +112,35 @@ impl Route {
     /// may be on this machine although clients may not go there. Does nothing to [`Route::target`].
     #[must_use]
     pub fn named_by_operator(mut self) -> Self {
-        if let Some(elsewhere) = &mut self.0 {
+        if let Some(elsewhere) = &mut self.elsewhere {
             elsewhere.is_named = true;
         }
+        self
+    }
+
+    /// Over a connection that is kept for requests with this key alone, whatever it is: a user, a tenant, a source address.
+    /// Without one, a kept connection is found by the host and port that it leads to. A [`Connector`](crate::Connector) that
+    /// chooses by more than these needs it to have its connections used by more than one client.
+    #[must_use]
+    pub fn pool(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.pool = Some(key.into());
         self
     }
 
     /// Whether it leads where the request's target says.
     #[must_use]
     pub fn is_target(&self) -> bool {
-        self.0.is_none()
+        self.elsewhere.is_none()
+    }
+
+    /// What two policies want: the first place that is not the target, and connections that are of both pools.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let pool = match (self.pool, other.pool) {
+            // The length keeps "a", "bc" and "ab", "c" apart.
+            (Some(one), Some(another)) => Some(format!("{}:{one}{another}", one.len()).into()),
+            (one, another) => one.or(another),
+        };
+        Self { elsewhere: self.elsewhere.or(other.elsewhere), pool }
     }
 }
 

@@ -305,3 +305,146 @@ fn clients_that_are_not_accepted_are_told_so() {
     client.end();
     assert_eq!(origin.connections(), 0);
 }
+
+/// An origin that answers the first request of its first connection with `fields`, and ends that `after` it.
+fn keeping_for(fields: &'static str, after: Duration) -> Origin {
+    Origin::start(move |index, wire| {
+        let answer = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n");
+        while wire.request().is_some() {
+            wire.send(&answer);
+            if index == 0 {
+                std::thread::sleep(after);
+                return;
+            }
+        }
+    })
+}
+
+/// An origin that closes in time meets a POST that cannot be sent again.
+#[test]
+fn a_connection_is_kept_no_longer_than_its_origin_says() {
+    for (fields, pause, connections) in [
+        ("Keep-Alive: timeout=1\r\n", 0, 2),
+        ("Keep-Alive: timeout=0\r\n", 0, 2),
+        ("Keep-Alive: timeout=5, max=0\r\n", 0, 2),
+        ("keep-alive: max=9, TIMEOUT=2\r\n", 1300, 2),
+        ("Keep-Alive: timeout=2\r\n", 0, 1),
+        ("Keep-Alive: timeout=x, max=y\r\n", 0, 1),
+    ] {
+        for others in [false, true] {
+            let gate = Gate::start();
+            let origin =
+                Origin::answering(move |_| format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n").into());
+            let mut client = gate.client();
+            client.send(get(&origin.url("/")));
+            assert_eq!(client.response("GET").status(), 200);
+            if others {
+                // Then it is on the shelf.
+                drop(client);
+                client = gate.client();
+                support::eventually("it is alone", || gate.proxy.connection_count() == 1);
+            }
+            std::thread::sleep(Duration::from_millis(pause));
+            client.send(post(&origin.url("/"), "order"));
+            assert_eq!(client.response("POST").status(), 200, "{fields}");
+            assert_eq!(origin.connections(), connections, "{fields}");
+        }
+    }
+    // And while the client's own working state still holds it, or is being made.
+    let origin = keeping_for("Keep-Alive: timeout=1\r\n", Duration::ZERO);
+    let gate = Gate::start();
+    let mut client = gate.client();
+    client.send([get(&origin.url("/")), post(&origin.url("/"), "order").into()].concat());
+    assert_eq!(client.response("GET").status(), 200);
+    assert_eq!(client.response("POST").status(), 200);
+}
+
+/// So many requests and no more.
+#[test]
+fn an_origin_says_how_many_requests_it_takes() {
+    let origin = Origin::start(|_, wire| {
+        let mut said = false;
+        while wire.request().is_some() {
+            wire.send(if said { "HTTP/1.1 200 OK\r\n" } else { "HTTP/1.1 200 OK\r\nKeep-Alive: max=2\r\n" });
+            wire.send("Content-Length: 0\r\n\r\n");
+            said = true;
+        }
+    });
+    let gate = Gate::start();
+    let mut client = gate.client();
+    for _ in 0..6 {
+        client.send(get(&origin.url("/")));
+        assert_eq!(client.response("GET").status(), 200);
+    }
+    assert_eq!(origin.connections(), 2);
+}
+
+/// An origin whose second request on its first connection crosses this; what else comes is answered well.
+fn timing_out(late: &'static str) -> Origin {
+    Origin::start(move |index, wire| {
+        wire.request();
+        wire.send(ok(if index == 0 { "first" } else { "again" }));
+        if index == 0 {
+            wire.exactly(1);
+            wire.send(late);
+            return;
+        }
+        while wire.request().is_some() {
+            wire.send(ok("again"));
+        }
+    })
+}
+
+/// Users are told that they were too slow, on a connection that they never saw.
+#[test]
+fn a_408_that_crossed_the_request_is_no_answer_to_it() {
+    let gate = Gate::start();
+    for late in [
+        "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 408 Request Timeout\r\nContent-Length: 4\r\n\r\nlate",
+        "HTTP/1.0 408 Request Time-out\r\n\r\nlate",
+    ] {
+        for method in ["GET", "HEAD", "OPTIONS", "DELETE", "PUT"] {
+            let origin = timing_out(late);
+            let mut client = gate.client();
+            client.send(get(&origin.url("/1")));
+            assert_eq!(client.response("GET").text(), "first");
+            client.send(format!("{method} {} HTTP/1.1\r\nHost: x\r\n\r\n", origin.url("/2")));
+            assert_eq!(client.response(method).status(), 200, "{method} {late:?}");
+            assert_eq!(origin.connections(), 2);
+        }
+    }
+}
+
+/// What may not be sent twice is not; and the client is told what the origin said.
+#[test]
+fn a_408_is_relayed_where_nothing_may_be_repeated() {
+    let late = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let gate = Gate::start();
+    let put = |url: &str, body: &str| post(url, body).replace("POST", "PUT");
+    let own = |url: &str, _: &str| format!("BUY {url} HTTP/1.1\r\nHost: x\r\n\r\n");
+    for ask in [post, put, own] {
+        let origin = timing_out(late);
+        let mut client = gate.client();
+        client.send(get(&origin.url("/1")));
+        assert_eq!(client.response("GET").text(), "first");
+        client.send(ask(&origin.url("/2"), "body"));
+        assert_eq!(client.response("POST").status(), 408);
+        assert_eq!(origin.connections(), 1, "sent again");
+    }
+    // The first of a connection, also after the old one's end; and one after an interim response.
+    let always = Origin::answering(|_| b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n".to_vec());
+    let mut client = gate.client();
+    for n in 1..3 {
+        client.send(get(&always.url("/")));
+        assert_eq!(client.response("GET").status(), 408);
+        assert_eq!(always.connections(), n);
+    }
+    let thinking =
+        timing_out("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n");
+    client.send(get(&thinking.url("/1")));
+    assert_eq!(client.response("GET").text(), "first");
+    client.send(get(&thinking.url("/2")));
+    assert_eq!(client.head().unwrap().status(), 102);
+    assert_eq!(client.response("GET").status(), 408);
+}

@@ -1,0 +1,152 @@
+//! A connection that may carry more than one request: where it leads, for whom, and for how long.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use sluicegate_http1::Authority;
+use sluicegate_http1::keep_alive::KeepAlive;
+
+use crate::transport::{Transport, Upstream};
+
+/// An origin that says when it closes is believed this much earlier: a request that is sent now has to arrive before, and
+/// the clock is up to 0.2 s late.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// Who may have a connection after its client's request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lending {
+    /// Whoever asks for the same.
+    Anyone,
+    /// Its client, as long as that is here.
+    Client,
+    /// Nobody.
+    Nobody,
+}
+
+/// What a connection is wanted for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub(crate) to: Authority<'a>,
+    /// See `Route::pool`.
+    pub(crate) pool: Option<&'a str>,
+    /// The kernel is to be asked, too, whether a connection is well.
+    pub(crate) peek: bool,
+    /// By the worker's clock.
+    pub(crate) now: Duration,
+}
+
+impl Asking<'_> {
+    /// What an idle connection is found by: `host:port`, in lower case, and its pool.
+    pub(super) fn key(&self) -> Vec<u8> {
+        let mut key = text(self.to).to_ascii_lowercase().into_bytes();
+        if self.to.port.is_none() {
+            key.extend_from_slice(DEFAULT_PORT);
+        }
+        if let Some(pool) = self.pool {
+            key.push(BEHIND);
+            key.extend_from_slice(pool.as_bytes());
+        }
+        key
+    }
+}
+
+const DEFAULT_PORT: &[u8] = b":80";
+
+/// Stands in no authority.
+const BEHIND: u8 = b'/';
+
+/// An authority without the colon of an empty port.
+fn text(to: Authority<'_>) -> &str {
+    to.text.strip_suffix(':').unwrap_or(to.text)
+}
+
+/// A connection that may carry more than one request.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// See [`Asking::key`]. Built once in the connection's life.
+    key: Box<[u8]>,
+    pub(crate) stream: Upstream,
+    /// None if it leads to no address: then it is not lent to others.
+    pub(crate) address: Option<SocketAddr>,
+    pub(super) lending: Lending,
+    /// Somebody has logged in on it, or is about to.
+    has_login: bool,
+    /// From then on it is not used; by the worker's clock.
+    until: Duration,
+    /// How long its origin keeps it, if it has said so.
+    origin_keeps: Option<Duration>,
+    /// How many requests its origin still takes.
+    left: u64,
+}
+
+impl Kept {
+    pub(crate) fn new(asking: &Asking<'_>, stream: Upstream, address: Option<SocketAddr>, lending: Lending) -> Self {
+        let (has_login, until, origin_keeps, left) = (false, Duration::MAX, None, u64::MAX);
+        Self { key: asking.key().into(), stream, address, lending, has_login, until, origin_keeps, left }
+    }
+
+    pub(super) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// From now on it belongs to its client: a login is under way.
+    pub(crate) fn log_in(&mut self) {
+        self.has_login = true;
+        if self.lending == Lending::Anyone {
+            self.lending = Lending::Client;
+        }
+    }
+
+    /// Its response is through. Whether it may wait for another request: for `idle`, or with a login as long as its client
+    /// is here; and never for longer than its origin says.
+    pub(crate) fn may_rest(&mut self, said: KeepAlive, idle: Duration, now: Duration) -> bool {
+        self.left = said.max.unwrap_or(self.left.saturating_sub(1));
+        self.origin_keeps = said.timeout.map(Duration::from_secs).or(self.origin_keeps);
+        let ours = if self.has_login { Duration::MAX } else { idle };
+        let rest = self.origin_keeps.map_or(ours, |theirs| ours.min(theirs.saturating_sub(MARGIN)));
+        self.until = now.saturating_add(rest);
+        self.left > 0 && !rest.is_zero() && self.lending != Lending::Nobody
+    }
+
+    /// Whether nothing speaks against using it.
+    pub(super) fn is_well(&self, peek: bool, now: Duration) -> bool {
+        now < self.until && !self.stream.is_stale(peek)
+    }
+
+    /// Whether it is what is wanted: by its key, which needs none built to compare.
+    pub(super) fn leads_to(&self, asking: &Asking<'_>) -> bool {
+        let text = text(asking.to).as_bytes();
+        let (host, rest) = self.key.split_at_checked(text.len()).unwrap_or_default();
+        let same = host == text || host.eq_ignore_ascii_case(text);
+        let rest = if asking.to.port.is_none() { rest.strip_prefix(DEFAULT_PORT) } else { Some(rest) };
+        same && match (asking.pool, rest) {
+            (None, Some(rest)) => rest.is_empty(),
+            (Some(pool), Some([BEHIND, rest @ ..])) => rest == pool.as_bytes(),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::Tcp;
+
+    #[tokio::test]
+    async fn leads_where_its_key_says_and_for_whom() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let all = ["a", "A:80", "a:", "a:81", "b", "ab", "a:8", "a:80", "[::1]", "[::1]:80", "1.2.3.4:80"];
+        let all = all.map(|text| Authority::parse(text.as_bytes()).unwrap());
+        let all =
+            all.into_iter().flat_map(|to| [None, Some(""), Some("x"), Some("xy"), Some("X")].map(|pool| (to, pool)));
+        let all: Vec<_> = all.map(|(to, pool)| Asking { to, pool, peek: false, now: Duration::ZERO }).collect();
+        for one in &all {
+            let stream = Tcp::connect(address).await.unwrap().into();
+            let kept = Kept::new(one, stream, Some(address), Lending::Anyone);
+            for other in &all {
+                assert_eq!(kept.leads_to(other), one.key() == other.key(), "{one:?} {other:?}");
+            }
+        }
+    }
+}
