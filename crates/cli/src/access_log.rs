@@ -49,6 +49,9 @@ impl AccessLog {
     pub(crate) fn to_file(file: &LogFile, extent: Extent, workers: usize) -> anyhow::Result<Self> {
         let sink = if file.path.as_os_str() == "-" { Sink::stdout() } else { Sink::file(&file.path) };
         let sink = sink.with_context(|| format!("cannot open the access log {}", file.path.display()))?;
+        if sink.has_no_reader() {
+            tracing::warn!(file = %file.path.display(), "nobody reads the access log, which is a FIFO; lines wait for a reader");
+        }
         let look = match file.format {
             LogFormat::Combined => Look::Combined,
             LogFormat::Json => Look::Json(json::Process::new(SystemTime::now())),

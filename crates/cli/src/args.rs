@@ -52,7 +52,7 @@ pub(crate) struct Listening {
     /// Where to accept clients; may be repeated [default: 127.0.0.1:3128]
     ///
     /// An address with a port, as 127.0.0.1:3128 or `[::1]:3128`, or localhost:3128 for this machine
-    /// over both families. Port 0 takes a free port and prints it. Addresses that other machines
+    /// over both families. Each address takes its own family: 0.0.0.0 for IPv4 and `[::]` for IPv6. Port 0 takes a free port and prints it. Addresses that other machines
     /// can reach need --allow-client.
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Vec<Listen>,
@@ -75,7 +75,7 @@ pub(crate) struct Listening {
 
     /// How long a stop waits for what still runs, before it is aborted
     ///
-    /// SIGINT and SIGTERM stop; a second one aborts at once. Container engines kill after 10 s.
+    /// SIGINT, SIGTERM and SIGQUIT stop; a second one aborts at once. Container engines kill after 10 s.
     #[arg(long, value_name = "TIME", default_value = "8s")]
     pub(crate) shutdown_timeout: Span,
 }
@@ -241,7 +241,7 @@ pub(crate) struct Deadlines {
 pub(crate) struct Logs {
     /// Write a line per request to this file, or to the standard output with - [default: none]
     ///
-    /// SIGUSR1 opens the file anew, after it has been renamed. Without this flag, and if the
+    /// SIGUSR1 and SIGHUP open the file anew, after it has been renamed. It may be a FIFO: lines wait for its reader. Without this flag, and if the
     /// standard error is a terminal, a short line per request is shown there. A disk that is full
     /// or slow never holds requests up: lines are dropped, and a warning says how many.
     #[arg(long, value_name = "FILE")]

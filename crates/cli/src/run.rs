@@ -65,7 +65,8 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     if !config.quiet {
         start::greet(&config, &addresses);
     }
-    let watched = Watched { proxies: &proxies, log: log.as_deref(), quiet: config.quiet };
+    let patience = config.shutdown_timeout;
+    let watched = Watched { proxies: &proxies, log: log.as_deref(), patience, quiet: config.quiet };
     runtime.block_on(supervise(signals, &phase, news, watched));
     let failed = threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count();
     if let Some(log) = log {

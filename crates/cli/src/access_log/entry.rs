@@ -83,7 +83,7 @@ impl<'a> Entry<'a> {
                 _ => None,
             }),
             ended: record.ended,
-            remedy: remedy(record.ended, extent.half_close),
+            remedy: remedy(record.ended, record.bytes_out, extent.half_close),
             paused_by_client: record.paused_by_client,
             paused_by_origin: record.paused_by_origin,
         }
@@ -127,9 +127,10 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// With `allow`, a FIN ends only what lacks the rest of its request: there is none for that.
-fn remedy(ended: Ended, half_close: HalfClose) -> Option<&'static str> {
-    let is_fin = ended == Ended::ClientGone(Hangup::Fin) && half_close == HalfClose::Abort;
+/// With `allow`, a FIN ends only what lacks the rest of its request: there is none for that. And a client that was
+/// being answered has gone: one that only waits for its answer ends its sending side before.
+fn remedy(ended: Ended, given: u64, half_close: HalfClose) -> Option<&'static str> {
+    let is_fin = ended == Ended::ClientGone(Hangup::Fin) && given == 0 && half_close == HalfClose::Abort;
     is_fin.then_some("a client that only shuts its sending side is served with --half-close allow")
 }
 
@@ -222,10 +223,11 @@ pub(super) mod tests {
     #[test]
     fn only_a_fin_that_was_taken_for_the_end_has_a_remedy() {
         let fin = Ended::ClientGone(Hangup::Fin);
-        assert!(remedy(fin, HalfClose::Abort).unwrap().ends_with("--half-close allow"));
-        assert_eq!(remedy(fin, HalfClose::Allow), None);
+        assert!(remedy(fin, 0, HalfClose::Abort).unwrap().ends_with("--half-close allow"));
+        assert_eq!(remedy(fin, 1, HalfClose::Abort), None, "it was being answered");
+        assert_eq!(remedy(fin, 0, HalfClose::Allow), None);
         for ended in [Ended::ClientGone(Hangup::Reset), Ended::Complete, Ended::Deadline] {
-            assert_eq!(remedy(ended, HalfClose::Abort), None, "{ended}");
+            assert_eq!(remedy(ended, 0, HalfClose::Abort), None, "{ended}");
         }
     }
 

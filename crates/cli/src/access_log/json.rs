@@ -1,10 +1,12 @@
 //! One JSON object per line, with the field names of Smokescreen.
 
 use std::borrow::Cow;
+use std::io::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::ser::Formatter;
 
 use super::entry::Entry;
 
@@ -50,7 +52,7 @@ impl Process {
     pub(super) fn write(&self, entry: &Entry<'_>, out: &mut Vec<u8>) {
         let line = self.line(entry);
         // Nothing in it can fail to be JSON, and writing to memory does not fail.
-        let _ = serde_json::to_writer(&mut *out, &line);
+        let _ = line.serialize(&mut serde_json::Serializer::with_formatter(&mut *out, Ascii));
         out.push(b'\n');
     }
 
@@ -79,6 +81,26 @@ impl Process {
             bytes_in: entry.bytes_in,
             bytes_out: entry.bytes_out,
         }
+    }
+}
+
+/// Writes what is not printable ASCII as `\uXXXX`: a JSON reader finds the same text, and whoever looks at the line
+/// itself meets no terminal control (also of C1), no U+2028 that breaks a line, and nothing that turns it around.
+struct Ascii;
+
+impl Formatter for Ascii {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(|c: char| c > '~') {
+            let Some((plain, more)) = rest.split_at_checked(at) else { break };
+            writer.write_all(plain.as_bytes())?;
+            let mut letters = more.chars();
+            for unit in letters.next().into_iter().flat_map(|c| c.encode_utf16(&mut [0; 2]).to_vec()) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            rest = letters.as_str();
+        }
+        writer.write_all(rest.as_bytes())
     }
 }
 
@@ -148,6 +170,13 @@ mod tests {
         assert_eq!(line["url"], "a\"\\\n\0\u{fffd}");
         assert_eq!(line["proxy_type"], "connect");
         assert_eq!(line["error"], "connection_refused");
+        let mut out = Vec::new();
+        let hidden = "\u{7f}\u{9b}31m\u{2028}\u{202e}\u{feff}\u{1f600}é";
+        Process { began: 0 }.write(&Entry { user_agent: Some(hidden.as_bytes()), ..entry() }, &mut out);
+        assert!(out.is_ascii() && out.iter().all(|byte| (b' '..=b'~').contains(byte) || *byte == b'\n'));
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains(r#""\u007f\u009b31m\u2028\u202e\ufeff\ud83d\ude00\u00e9""#), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["user_agent"], hidden);
         for absent in ["status", "outbound_remote_addr", "dns_lookup_time_ms", "conn_establish_time_ms"] {
             assert_eq!(line[absent], Value::Null, "{absent}");
         }

@@ -5,8 +5,8 @@
 use std::cell::Cell;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::sink::Sink;
@@ -21,6 +21,9 @@ const FULL: usize = 1024 * 1024;
 /// Lines are written at the latest after this time; also how often a full disk is tried again, and
 /// losses are told.
 const SOON: Duration = Duration::from_secs(1);
+
+/// The thread notices its end by itself, but not at once: it may be asking a reader.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// When lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub(super) struct Spool {
     shared: Arc<Shared>,
     /// Closed by the thread's end.
     ended: Mutex<Receiver<()>>,
+    /// When the thread is to end, whether everything has been written or not.
+    end: Arc<OnceLock<Instant>>,
 }
 
 #[derive(Debug)]
@@ -45,22 +50,31 @@ struct Shared {
     pace: Pace,
     bell: Bell,
     losses: Losses,
+    /// Lines that the thread is about to write.
+    in_hand: AtomicUsize,
 }
 
 impl Spool {
     /// Buffers for so many workers, and a thread that writes to `sink`.
     pub(super) fn start(sink: Sink, workers: usize, pace: Pace) -> io::Result<Self> {
         let buffers = std::iter::repeat_with(Mutex::default).take(workers.max(1)).collect();
-        let shared = Arc::new(Shared { buffers, pace, bell: Bell::default(), losses: Losses::new() });
+        let shared = Arc::new(Shared {
+            buffers,
+            pace,
+            bell: Bell::default(),
+            losses: Losses::new(),
+            in_hand: AtomicUsize::new(0),
+        });
         let (alive, ended) = channel();
+        let end = sink.end();
         let writer = Arc::clone(&shared);
         std::thread::Builder::new().name("access log".to_owned()).spawn(move || writer.run(sink, alive))?;
-        Ok(Self { shared, ended: Mutex::new(ended) })
+        Ok(Self { shared, ended: Mutex::new(ended), end })
     }
 
     /// Appends what `write` appends: a whole line or several. Without room, nothing.
     pub(super) fn line(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        let Shared { buffers, pace, bell, losses } = &*self.shared;
+        let Shared { buffers, pace, bell, losses, .. } = &*self.shared;
         let Some(buffer) = place().checked_rem(buffers.len()).and_then(|place| buffers.get(place)) else { return };
         let mut buffer = lock(buffer);
         let before = buffer.len();
@@ -86,11 +100,15 @@ impl Spool {
         self.shared.bell.ring(|wants| wants.reopen = true);
     }
 
-    /// Has everything written and waits for it, for so long.
+    /// Has everything written and waits for it, for so long. What nobody has taken by then is told as lost.
     pub(super) fn close(&self, patience: Duration) {
+        let _ = self.end.set(Instant::now().checked_add(patience).unwrap_or_else(Instant::now));
         self.shared.bell.ring(|wants| wants.end = true);
-        // An error either way: the sender is dropped, or it is not in time.
-        let _ = lock(&self.ended).recv_timeout(patience);
+        let ended = lock(&self.ended).recv_timeout(patience.saturating_add(GRACE));
+        if ended == Err(RecvTimeoutError::Timeout) {
+            // The thread is held up in the kernel, by a disk that does not answer.
+            self.shared.losses.add(self.shared.in_hand.load(Relaxed).saturating_add(self.shared.lines_left()));
+        }
         self.shared.losses.tell();
     }
 }
@@ -116,7 +134,7 @@ impl Shared {
 
     /// Lines that no sink has taken over.
     fn lines_left(&self) -> usize {
-        self.buffers.iter().map(|buffer| lock(buffer).iter().filter(|byte| **byte == b'\n').count()).sum()
+        self.buffers.iter().map(|buffer| lines(&lock(buffer))).sum()
     }
 
     /// Writes all buffers, as far as they can be written.
@@ -130,8 +148,10 @@ impl Shared {
             batch.clear();
             batch.shrink_to(FLUSH);
             std::mem::swap(&mut *lock(buffer), batch);
+            self.in_hand.store(lines(batch), Relaxed);
             result = sink.write(batch);
         }
+        self.in_hand.store(sink.lines_left(), Relaxed);
         match result {
             Err(error) if !was_stuck => {
                 tracing::error!(%error, "the access log cannot be written; it is tried again every second");
@@ -140,6 +160,10 @@ impl Shared {
             _ => {}
         }
     }
+}
+
+fn lines(text: &[u8]) -> usize {
+    text.iter().filter(|byte| **byte == b'\n').count()
 }
 
 /// What the thread is woken for.

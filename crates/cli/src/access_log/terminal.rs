@@ -30,7 +30,12 @@ fn line(entry: &Entry<'_>, zone: TimeZone, out: &mut Vec<u8>) {
     }
     let _ = write!(out, " {} {}", amount(entry.bytes_out), time(entry.duration));
     match (entry.error, entry.ended) {
-        (Some(error), _) => drop(write!(out, " {error}")),
+        (Some(error), _) => {
+            let _ = write!(out, " {error}");
+            if let Some(rule) = entry.rule {
+                let _ = write!(out, ": {rule}");
+            }
+        }
         (None, Ended::Complete) => {}
         (None, ended) => drop(write!(out, " {ended}")),
     }
@@ -81,6 +86,9 @@ mod tests {
         assert_eq!(shown(&entry()), "15:15:19 192.0.2.7 GET http://example.com/a 200 1.2 kB 12 ms\n");
         let failed = Entry { status: Some(502), error: Some("dns_error"), ended: Ended::OriginFailed, ..entry() };
         assert!(shown(&failed).ends_with(" 502 1.2 kB 12 ms dns_error\n"));
+        let broken =
+            Entry { status: Some(400), error: Some("http_request_error"), rule: Some("bare-lf"), ..failed.clone() };
+        assert!(shown(&broken).ends_with(" 400 1.2 kB 12 ms http_request_error: bare-lf\n"));
         let gone = Entry { status: None, ended: Ended::Stopped, bytes_out: 0, ..entry() };
         assert!(shown(&gone).ends_with(" - 0 B 12 ms stopped\n"));
         let half = Entry { ended: Ended::ClientGone(Hangup::Fin), remedy: Some("do this"), ..entry() };

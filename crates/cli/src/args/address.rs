@@ -48,8 +48,7 @@ pub(super) fn range(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address.to_canonical()));
     }
-    let rule = "it must be a range like 192.168.0.0/16 or fd00::/8, or an address";
-    let net: IpNet = text.parse().map_err(|_| rule.to_owned())?;
+    let net: IpNet = text.parse().map_err(|_| not_a_range(text))?;
     if net != net.trunc() {
         let one = IpNet::from(net.addr());
         return Err(format!(
@@ -74,6 +73,22 @@ pub(super) fn ranges(text: &str) -> Result<Ranges, String> {
     }
     let one = range(text).map_err(|why| format!("{why}, or the word private"))?;
     Ok(Ranges(vec![one]))
+}
+
+/// What would be right instead.
+fn not_a_range(text: &str) -> String {
+    let is_all = ["all", "any", "everyone", "everybody", "*"].iter().any(|word| text.eq_ignore_ascii_case(word));
+    if is_all {
+        return "all addresses are 0.0.0.0/0 in IPv4 and ::/0 in IPv6; write the one, and repeat the flag for the other"
+            .to_owned();
+    }
+    let mut parts = text.split(|c: char| c == ',' || c == ';' || c.is_whitespace()).filter(|part| !part.is_empty());
+    if let (Some(first), Some(second)) = (parts.next(), parts.next())
+        && [first, second].iter().all(|part| range(part).is_ok())
+    {
+        return format!("it takes one range; repeat the flag for each: {first}, and once more for {second}");
+    }
+    "it must be a range like 192.168.0.0/16 or fd00::/8, or an address".to_owned()
 }
 
 /// IPv4 ranges written as IPv6 are IPv4 ranges, because that is what clients are compared as.
@@ -174,6 +189,12 @@ mod tests {
         assert_eq!(ranges("private").unwrap().0.len(), PRIVATE.len());
         assert_eq!(ranges("fd00::/8").unwrap().0, ["fd00::/8".parse().unwrap()]);
         assert!(ranges("public").unwrap_err().contains("or the word private"));
+        for text in ["all", "ANY", "*"] {
+            assert!(range(text).unwrap_err().contains("0.0.0.0/0 in IPv4 and ::/0 in IPv6"), "{text}");
+        }
+        for text in ["10.0.0.0/8,fd00::/8", "10.0.0.1, 10.0.0.2,10.0.0.3", "10.0.0.1 10.0.0.2"] {
+            assert!(range(text).unwrap_err().contains("repeat the flag for each"), "{text}");
+        }
         let typo = range("10.0.0.5/8").unwrap_err();
         assert!(typo.contains("write 10.0.0.0/8, for one address 10.0.0.5/32"), "{typo}");
     }

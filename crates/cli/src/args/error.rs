@@ -1,6 +1,6 @@
 //! Why the program ends before it begins: asked for help, or a mistake, told in one line.
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// The end of reading flags without flags.
 #[derive(Debug)]
@@ -15,7 +15,8 @@ impl From<clap::Error> for Ends {
     fn from(error: clap::Error) -> Self {
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Self::Asked(error),
-            _ => Self::Mistake(shorten(&error.render().to_string())),
+            ErrorKind::UnknownArgument => Self::Mistake(known_elsewhere(&error).unwrap_or_else(|| rendered(&error))),
+            _ => Self::Mistake(rendered(&error)),
         }
     }
 }
@@ -25,6 +26,21 @@ pub(crate) fn one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let joined = lines.collect::<Vec<_>>().join("; ");
     joined.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+fn rendered(error: &clap::Error) -> String {
+    shorten(&error.render().to_string())
+}
+
+/// What does here what a flag of other programs does: the flag that looks most like it does something else.
+fn known_elsewhere(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return None };
+    let instead = match flag.as_str() {
+        "--verbose" | "-v" | "--debug" | "-d" => "--log-level info (or debug)",
+        "--bind" | "--address" | "--addr" | "--host" => "--listen ADDRESS:PORT",
+        _ => return None,
+    };
+    Some(format!("there is no {flag}; use {instead}; see --help"))
 }
 
 /// clap's message without its "error:", and without the usage that follows it.
@@ -61,6 +77,14 @@ mod tests {
             said(&["--head-timeout", "soon"]),
             "invalid value 'soon' for '--head-timeout <TIME>': it must be a time like 500ms, 30s, 5m or 1h, or off; see --help"
         );
+        for flag in ["--verbose", "-v", "-vv", "--verbose=1"] {
+            assert!(
+                said(&[flag]).contains("; use --log-level info (or debug); see --help"),
+                "{flag}: {}",
+                said(&[flag])
+            );
+        }
+        assert!(said(&["--bind", "x"]).contains("; use --listen ADDRESS:PORT;"));
         assert!(!said(&["--listen", "a\nb\u{1b}[31m"]).contains(['\n', '\u{1b}']));
     }
 }

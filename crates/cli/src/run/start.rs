@@ -1,5 +1,6 @@
 //! What is said at the start.
 
+use std::ffi::OsStr;
 use std::io::{IsTerminal, stderr};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -19,12 +20,19 @@ pub(super) fn tracing(level: LevelFilter) -> anyhow::Result<()> {
         .compact()
         .with_max_level(level)
         .with_target(level >= LevelFilter::DEBUG)
-        .with_ansi(stderr().is_terminal())
+        .with_ansi(stderr().is_terminal() && wants_colours(|name| std::env::var_os(name)))
         .with_writer(|| say::Pen)
         .finish();
     // Set once, so it cannot have been set before.
     let _ = tracing::subscriber::set_global_default(subscriber);
     Ok(())
+}
+
+/// Whether the environment lets a terminal be shown colours: not with `NO_COLOR` (no-color.org: whatever it says, unless
+/// that is nothing), nor on a terminal that does not say what it understands.
+fn wants_colours<T: AsRef<OsStr>>(variable: impl Fn(&str) -> Option<T>) -> bool {
+    let says = |name, words: fn(&OsStr) -> bool| variable(name).is_some_and(|value| words(value.as_ref()));
+    !says("NO_COLOR", |value| !value.is_empty()) && says("TERM", |term| !term.is_empty() && term != "dumb")
 }
 
 /// The access log that was asked for; without one, short lines if somebody is looking.
@@ -42,6 +50,7 @@ pub(super) fn greet(config: &Config, addresses: &[SocketAddr]) {
     say::line(&format!("sluicegate {}", env!("CARGO_PKG_VERSION")));
     for address in addresses {
         say::line(&format!("listening on {address}"));
+        only_v6(*address, addresses).iter().for_each(|note| say::line(note));
     }
     say::line(&format!("clients: {}", config.rules));
     if config.reverse.is_none() {
@@ -64,6 +73,14 @@ pub(super) fn greet(config: &Config, addresses: &[SocketAddr]) {
         (Some(address), None) => say::line(&format!("try: curl -x http://{address} http://example.com/")),
         (None, _) => {}
     }
+}
+
+/// That `[::]` takes one family, if nothing here takes the other.
+fn only_v6(address: SocketAddr, all: &[SocketAddr]) -> Option<String> {
+    let port = address.port();
+    let is_alone = !all.iter().any(|other| other.is_ipv4() && other.port() == port);
+    let says = address.is_ipv6() && address.ip().is_unspecified() && is_alone;
+    says.then(|| format!("note: {address} takes IPv6 clients only; add --listen 0.0.0.0:{port} for those of IPv4"))
 }
 
 /// Where clients may not go.
@@ -97,4 +114,35 @@ fn reachable(address: SocketAddr, config: &Config) -> String {
     }
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     format!("{name}:{}", address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_for_terminals_that_know_them() {
+        for (no_color, term, wants) in [
+            (None, Some("xterm-256color"), true),
+            (Some(""), Some("xterm"), true),
+            (Some("1"), Some("xterm"), false),
+            (Some("0"), Some("xterm"), false),
+            (None, Some("dumb"), false),
+            (None, Some(""), false),
+            (None, None, false),
+        ] {
+            let variable = |name: &str| if name == "NO_COLOR" { no_color } else { term };
+            assert_eq!(wants_colours(variable), wants, "{no_color:?} {term:?}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_of_ipv6_says_that_it_takes_nothing_else() {
+        let [any6, any4, one6] = ["[::]:3128", "0.0.0.0:3128", "[::1]:3128"].map(|text| text.parse().unwrap());
+        let other4: SocketAddr = "0.0.0.0:80".parse().unwrap();
+        assert!(only_v6(any6, &[any6, other4]).unwrap().contains("add --listen 0.0.0.0:3128 for those of IPv4"));
+        for (address, all) in [(any6, &[any6, any4][..]), (any4, &[any4]), (one6, &[one6])] {
+            assert_eq!(only_v6(address, all), None, "{address} {all:?}");
+        }
+    }
 }

@@ -1,11 +1,15 @@
 //! Signals, and the stop that they lead to.
 
+use std::time::Duration;
+
 use anyhow::Context;
+use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::{News, Phase, table};
 use crate::access_log::AccessLog;
+use crate::args::Span;
 use crate::house::Proxy;
 use crate::say;
 
@@ -13,8 +17,12 @@ use crate::say;
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    quit: Signal,
+    hangup: Signal,
     user1: Signal,
     user2: Signal,
+    /// Never looked at: what is listened to does not end the process, and the write that met `ulimit -f` fails instead.
+    _file_size: Signal,
 }
 
 /// What a signal asks for.
@@ -31,8 +39,11 @@ impl Signals {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
+            quit: listen(SignalKind::quit())?,
+            hangup: listen(SignalKind::hangup())?,
             user1: listen(SignalKind::user_defined1())?,
             user2: listen(SignalKind::user_defined2())?,
+            _file_size: listen(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
         })
     }
 
@@ -40,6 +51,8 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => Wish::Stop,
             _ = self.terminate.recv() => Wish::Stop,
+            _ = self.quit.recv() => Wish::Stop,
+            _ = self.hangup.recv() => Wish::Reopen,
             _ = self.user1.recv() => Wish::Reopen,
             _ = self.user2.recv() => Wish::Table,
         }
@@ -52,6 +65,8 @@ pub(super) struct Watched<'a> {
     /// One per worker.
     pub(super) proxies: &'a [Proxy],
     pub(super) log: Option<&'a AccessLog>,
+    /// How long a stop waits.
+    pub(super) patience: Duration,
     pub(super) quiet: bool,
 }
 
@@ -60,7 +75,7 @@ pub(super) async fn supervise(
     mut signals: Signals,
     phase: &watch::Sender<Phase>,
     mut news: mpsc::UnboundedReceiver<News>,
-    Watched { proxies, log, quiet }: Watched<'_>,
+    Watched { proxies, log, patience, quiet }: Watched<'_>,
 ) {
     let mut told = Told::default();
     loop {
@@ -79,7 +94,7 @@ pub(super) async fn supervise(
             },
             news = news.recv() => match news {
                 Some(news) => {
-                    if let Some(line) = told.hear(news, proxies.len()).filter(|_| !quiet) {
+                    if let Some(line) = told.hear(news, proxies.len(), patience).filter(|_| !quiet) {
                         say::line(&line);
                     }
                 }
@@ -103,17 +118,28 @@ struct Told {
 
 impl Told {
     /// The line to say, when the last worker has told how many it waits for.
-    fn hear(&mut self, news: News, workers: usize) -> Option<String> {
+    fn hear(&mut self, news: News, workers: usize, patience: Duration) -> Option<String> {
         match news {
             News::Waiting(n) => {
                 self.reports = self.reports.saturating_add(1);
                 self.waiting = self.waiting.saturating_add(n);
-                (self.reports == workers).then(|| format!("stopping: waiting for {}", connections(self.waiting)))
+                (self.reports == workers).then(|| stopping(self.waiting, patience))
             }
             News::Done(n) => {
                 self.aborted = self.aborted.saturating_add(n);
                 None
             }
+        }
+    }
+}
+
+/// What is waited for, until when, and what ends it.
+fn stopping(waiting: usize, patience: Duration) -> String {
+    match waiting {
+        0 => "stopping".to_owned(),
+        n => {
+            let (what, patience) = (connections(n), Span(patience));
+            format!("stopping: waiting for {what}, for {patience} at most; a second signal aborts at once")
         }
     }
 }

@@ -57,3 +57,23 @@ fn a_standard_output_that_nobody_reads() {
     // The first, one a second, and what is left at the end.
     assert!(told.len() as u64 <= begun.elapsed().as_secs() + 2, "{told:?}");
 }
+
+/// At the end a reader that has stalled is waited for, but not for ever, and what it did not take is counted.
+#[test]
+fn a_standard_output_that_nobody_reads_at_the_end() {
+    let flags = ["--port", "0", "--access-log", "-", "--workers", "1"];
+    let mut proxy = Proxy::run(sluicegate(&flags).stdout(Stdio::piped()));
+    let origin = Origin::new();
+    let mut unread = proxy.stdout();
+    // More than a pipe takes, less than there is room for.
+    let some = 40;
+    for _ in 0..some {
+        proxy.get(&long(&origin));
+    }
+    proxy.stop();
+    let mut text = String::new();
+    unread.read_to_string(&mut text).unwrap();
+    let lines = text.matches('\n').count();
+    assert!(lines < some, "the pipe took it all");
+    assert!(proxy.said().contains(&format!("lines={}", some - lines)), "{lines} of {some} were read: {}", proxy.said());
+}

@@ -67,8 +67,10 @@ impl Drop for Finally<'_> {
 fn without_a_file_the_signal_does_nothing() {
     for flags in [&[][..], &["--access-log", "-"]] {
         let (mut proxy, origin) = (Proxy::start(flags), Origin::new());
-        proxy.signal(Signal::USR1);
-        assert!(proxy.get(&origin.url("/")).ends_with("hello"));
+        for signal in [Signal::USR1, Signal::HUP] {
+            proxy.signal(signal);
+            assert!(proxy.get(&origin.url("/")).ends_with("hello"));
+        }
         proxy.stop();
     }
 }
@@ -84,4 +86,53 @@ fn a_file_that_cannot_be_opened_anew_keeps_the_old_one() {
     proxy.get(&origin.url("/"));
     proxy.stop();
     assert_eq!(dir.read("old/log").lines().count(), 1);
+}
+
+/// A FIFO in the place of the log: without a reader nothing waits for one, and no line is lost that one comes for.
+#[test]
+fn a_fifo_is_written_once_somebody_reads_it() {
+    let (dir, origin) = (Dir::new(), Origin::new());
+    let (log, fifo) = (dir.path("log"), dir.path("fifo"));
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, 0o600.into()).unwrap();
+    for rotated in [false, true] {
+        let mut proxy = Proxy::start(&["--access-log", if rotated { &log } else { &fifo }]);
+        if rotated {
+            proxy.get(&origin.url("/before"));
+            eventually("a line", || (dir.read("log").lines().count() == 1).then_some(()));
+            std::fs::rename(&log, dir.path("old")).unwrap();
+            std::fs::rename(&fifo, &log).unwrap();
+            proxy.signal(Signal::HUP);
+        } else {
+            proxy.wait_for("nobody reads the access log");
+        }
+        for n in 0..3 {
+            assert!(proxy.get(&origin.url(&format!("/{n}"))).ends_with("hello"));
+        }
+        proxy.wait_for("nobody reads the FIFO");
+        let path = if rotated { log.clone() } else { fifo.clone() };
+        let reader = std::thread::spawn(move || std::fs::read_to_string(path).unwrap());
+        proxy.wait_for("the access log is written again");
+        proxy.stop();
+        let urls = |text: &str| (0..3).all(|n| text.contains(&format!("/{n} HTTP/1.1\" 200 ")));
+        let text = reader.join().unwrap();
+        assert!(urls(&text) && text.lines().count() == 3, "{text}");
+    }
+}
+
+/// The process ends in time, and says how many lines nobody took.
+#[test]
+fn what_nobody_reads_at_the_end_is_counted() {
+    let (dir, origin) = (Dir::new(), Origin::new());
+    let fifo = dir.path("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, 0o600.into()).unwrap();
+    let mut proxy = Proxy::start(&["--access-log", &fifo]);
+    for _ in 0..7 {
+        proxy.get(&origin.url("/"));
+    }
+    proxy.stop();
+    assert!(
+        proxy.said().contains("access log lines were dropped") && proxy.said().contains("lines=7"),
+        "{}",
+        proxy.said()
+    );
 }

@@ -30,12 +30,12 @@ fn rest(mut client: TcpStream) -> std::io::Result<String> {
 
 #[test]
 fn what_runs_is_finished() {
-    for signal in [Signal::TERM, Signal::INT] {
+    for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
         let (mut proxy, origin) = (Proxy::start(&["--workers", "2"]), Origin::new());
         let idle = proxy.connect();
         let client = half_done(&proxy, &origin);
         proxy.signal(signal);
-        proxy.wait_for("stopping: waiting for 1 connection\n");
+        proxy.wait_for("stopping: waiting for 1 connection, for ");
         assert!(TcpStream::connect(proxy.address).is_err(), "it still accepts");
         assert_eq!(rest(idle).unwrap(), "");
         origin.open_gate();
@@ -52,6 +52,7 @@ fn nothing_to_wait_for_ends_at_once() {
     let begun = Instant::now();
     proxy.stop();
     assert!(begun.elapsed() < PATIENCE / 10);
+    assert!(proxy.said().ends_with("\nstopping\n"), "{}", proxy.said());
     drop(idle);
 }
 
@@ -60,7 +61,7 @@ fn a_second_signal_aborts() {
     let (mut proxy, origin) = (Proxy::start(&["--shutdown-timeout", "1h"]), Origin::new());
     let client = half_done(&proxy, &origin);
     proxy.signal(Signal::TERM);
-    proxy.wait_for("stopping: waiting for 1 connection\n");
+    proxy.wait_for("stopping: waiting for 1 connection, for 1h at most; a second signal aborts at once\n");
     proxy.signal(Signal::INT);
     assert_eq!(proxy.exit_code(), 0);
     assert!(rest(client).is_err(), "a response that was cut short looks whole");
