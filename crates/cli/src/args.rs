@@ -135,14 +135,23 @@ pub(crate) struct Forwarding {
 
     /// With --reverse: what becomes of X-Forwarded-For, -Proto and -Host
     ///
-    /// replace: they name this client alone. append: behind a proxy that is trusted. remove: there are
-    /// none. keep: as they came, which any client can forge.
+    /// replace: they name this client alone. append: behind a proxy that is trusted; the client is
+    /// added to -For, and what else that proxy says in X-Forwarded- fields stays. remove: there are
+    /// none. keep: as they came, which any client can forge. Their kin (X-Real-IP, X-Original-URL and
+    /// what else proxies tell origins) is passed on with keep alone.
     #[arg(long, value_name = "WHAT", default_value = "replace", requires = "reverse")]
     pub(crate) x_forwarded: HopsArg,
 
     /// With --reverse: the same of Forwarded (RFC 7239)
     #[arg(long, value_name = "WHAT", default_value = "replace", requires = "reverse")]
     pub(crate) forwarded: HopsArg,
+
+    /// With --reverse: what becomes of fields with _ in their name
+    ///
+    /// Or with any character but letters, digits and -. CGI, WSGI and PHP take X_User for X-User. keep
+    /// passes them on, but for those that could be taken for a field that the proxy acts upon or sets.
+    #[arg(long, value_name = "WHAT", default_value = "remove", requires = "reverse")]
+    pub(crate) underscore_fields: KeepArg,
 
     /// What it means when a client ends its sending side while it waits for its response
     ///
@@ -182,6 +191,13 @@ pub(crate) struct Mount {
 pub(crate) enum HopsArg {
     Replace,
     Append,
+    Remove,
+    Keep,
+}
+
+/// Whether something is passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeepArg {
     Remove,
     Keep,
 }

@@ -9,8 +9,8 @@ use sluicegate::{HalfClose, Hops, Limits, Reverse};
 use tracing::level_filters::LevelFilter;
 
 use crate::args::{
-    Access, Args, DEFAULT_PORT, Deadlines, Forwarding, HalfCloseArg, HopsArg, Listen, LogFormat, LogLevel, Logs, Mount,
-    Size, Sizes,
+    Access, Args, DEFAULT_PORT, Deadlines, Forwarding, HalfCloseArg, HopsArg, KeepArg, Listen, LogFormat, LogLevel,
+    Logs, Mount, Size, Sizes,
 };
 use crate::rules::{Ranges, Rules};
 
@@ -119,6 +119,7 @@ fn reverse(forwarding: &Forwarding) -> Result<Option<Reverse>, String> {
     }
     let mut reverse = Reverse::new()
         .keep_host(forwarding.reverse_keep_host)
+        .keep_underscores(forwarding.underscore_fields == KeepArg::Keep)
         .x_forwarded(hops(forwarding.x_forwarded))
         .forwarded(hops(forwarding.forwarded));
     for Mount { prefix, origin } in &forwarding.reverse {

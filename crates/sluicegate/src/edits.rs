@@ -3,6 +3,8 @@
 
 use sluicegate_http1::{Field, Name, fields, login};
 
+use crate::whom::Unwanted;
+
 /// Why a field cannot be changed so.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -40,6 +42,7 @@ pub(crate) struct Room {
 pub(crate) struct Edits {
     bytes: Vec<u8>,
     changes: Vec<Change>,
+    unwanted: Option<Unwanted>,
 }
 
 /// Offsets into the bytes: the value follows the name. Without a value, the name is removed.
@@ -52,12 +55,17 @@ struct Change {
 
 impl Edits {
     pub(crate) const fn new() -> Self {
-        Self { bytes: Vec::new(), changes: Vec::new() }
+        Self { bytes: Vec::new(), changes: Vec::new(), unwanted: None }
     }
 
     /// These, if there are any.
     pub(crate) fn some(&self) -> Option<&Self> {
-        (!self.changes.is_empty()).then_some(self)
+        (!self.changes.is_empty() || self.unwanted.is_some()).then_some(self)
+    }
+
+    /// None of these of what was received, beside the others that are removed.
+    pub(crate) fn leave_out(&mut self, unwanted: Unwanted) {
+        self.unwanted = Some(unwanted);
     }
 
     /// One field with this name and value instead of all there are.
@@ -89,7 +97,8 @@ impl Edits {
 
     /// Whether received fields with this name are left out.
     pub(crate) fn replaces(&self, name: &[u8]) -> bool {
-        self.changes.iter().any(|change| change.value.is_none() && self.is_named(change, name))
+        self.unwanted.is_some_and(|unwanted| unwanted.takes(name))
+            || self.changes.iter().any(|change| change.value.is_none() && self.is_named(change, name))
     }
 
     /// What is added, in its order.
@@ -133,6 +142,7 @@ impl Edits {
             return;
         }
         let old = std::mem::take(self);
+        self.unwanted = old.unwanted;
         for change in old.changes.iter().filter(|change| !old.is_named(change, name)) {
             self.push(old.name(change), change.value.map(|_| old.value(change)));
         }

@@ -117,7 +117,7 @@
 //! # The rooms
 //!
 //! Each uses only those above it; ARCHITECTURE.md walks through them: [`limits`], [`flow`], `bulk`, `buffer`, `pipe`, [`transport`],
-//! [`record`], `edits`, `forward`, `answer`, [`body`], `response`, [`policy`], `reverse`, `convert`, `origin`, `worker`,
+//! [`record`], `whom`, `edits`, `forward`, `answer`, [`body`], `response`, [`policy`], `reverse`, `convert`, `origin`, `worker`,
 //! `exchange`, `tunnel`, `close`, `connection`, [`proxy`].
 
 #![cfg_attr(
@@ -143,6 +143,8 @@ mod pipe;
 pub mod transport;
 
 pub mod record;
+
+mod whom;
 
 mod edits;
 

@@ -21,6 +21,8 @@ pub struct Client {
     pub address: SocketAddr,
     /// The listener that accepted it, as it was bound.
     pub listener: SocketAddr,
+    /// Whether it speaks TLS to whoever took its connection in, so that its requests are of the scheme `https`.
+    pub is_tls: bool,
     /// Made when somebody asks for it: most connections never need it.
     latch: OnceLock<Latch>,
 }
@@ -29,7 +31,14 @@ impl Client {
     /// A client that was accepted by `listener`.
     #[must_use]
     pub fn new(address: SocketAddr, listener: SocketAddr) -> Self {
-        Self { address, listener, latch: OnceLock::new() }
+        Self { address, listener, is_tls: false, latch: OnceLock::new() }
+    }
+
+    /// The same client, over TLS that was ended before its bytes came here: by the stream that is served, or by a program in
+    /// front. [`Reverse`](crate::Reverse) tells its origins `https`.
+    #[must_use]
+    pub fn over_tls(self) -> Self {
+        Self { is_tls: true, ..self }
     }
 
     /// A client in this process, over a stream without addresses: both are 127.0.0.1, port 0.
@@ -59,7 +68,7 @@ impl Client {
 impl Clone for Client {
     fn clone(&self) -> Self {
         let latch = self.latch.get_or_init(Latch::new).clone();
-        Self { latch: OnceLock::from(latch), ..Self::new(self.address, self.listener) }
+        Self { latch: OnceLock::from(latch), is_tls: self.is_tls, ..Self::new(self.address, self.listener) }
     }
 }
 

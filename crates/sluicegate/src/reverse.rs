@@ -4,9 +4,11 @@ use std::net::IpAddr;
 
 use sluicegate_http1::Malformed;
 
+use crate::forward::{self, MaxForwards};
 use crate::policy::{Origin, OriginError, Policy, Request, Route, Verdict};
 use crate::record::Client;
 use crate::response::Response;
+use crate::whom::Unwanted;
 
 /// Serves clients as if it were the origin: requests in origin-form (`GET /path`), and absolute ones by their path, go to
 /// the origin whose prefix is the longest that their path starts with.
@@ -27,14 +29,17 @@ use crate::response::Response;
 /// * A path with dot segments (`..`, also as `%2e%2e` or behind `%2f`) gets a 400: what this proxy and an origin make of it
 ///   could differ, and it would lead out of its prefix.
 /// * `Host` is the origin's, with its port unless that is 80 ([`Reverse::keep_host`]).
-/// * `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded` (RFC 7239) are replaced, so that no client can forge them
-///   ([`Reverse::x_forwarded`], [`Reverse::forwarded`]).
+/// * `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded` (RFC 7239) are replaced, and what else tells whom a request is for
+///   is removed, so that no client can forge it ([`Reverse::x_forwarded`], [`Reverse::forwarded`]). Names that an origin could
+///   take for another's go too ([`Reverse::keep_underscores`]), and so do trailers.
+/// * TRACE gets a 405.
 /// * `Policy::address` is not asked about these origins: whoever runs the proxy has named them.
 #[derive(Debug, Clone)]
 pub struct Reverse {
     /// The longest prefix first.
     mounts: Vec<Mount>,
     keeps_host: bool,
+    keeps_underscores: bool,
     x_forwarded: Hops,
     forwarded: Hops,
 }
@@ -55,7 +60,8 @@ pub enum Hops {
     /// It names this client alone, whatever came with the request: right where clients come directly.
     #[default]
     Replace,
-    /// This client is added to what came: right behind a proxy that is trusted.
+    /// This client is added to the addresses that came (`X-Forwarded-For`, `Forwarded`), and what a proxy in front has said in
+    /// other `X-Forwarded-` fields stays; it is said here only where it said nothing. Right behind a proxy that is trusted.
     Append,
     /// It is taken away.
     Remove,
@@ -94,7 +100,8 @@ impl Reverse {
     /// No path goes anywhere, before [`Reverse::mount`] says where.
     #[must_use]
     pub fn new() -> Self {
-        Self { mounts: Vec::new(), keeps_host: false, x_forwarded: Hops::Replace, forwarded: Hops::Replace }
+        let (x_forwarded, forwarded) = (Hops::Replace, Hops::Replace);
+        Self { mounts: Vec::new(), keeps_host: false, keeps_underscores: false, x_forwarded, forwarded }
     }
 
     /// Paths that start with `prefix` go to `origin`. The prefix is taken away, and the origin's base path, if it has one, stands in
@@ -132,7 +139,17 @@ impl Reverse {
         Self { keeps_host: keep, ..self }
     }
 
-    /// What becomes of `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`. Default: replaced.
+    /// Whether fields are passed on whose names hold `_`, or another character than letters, digits and `-`: CGI and its kind
+    /// take `X_User` for `X-User`. Those that they would take for a field that the proxy acts upon, or that says whom a
+    /// request is for, are never. Default: no.
+    #[must_use]
+    pub fn keep_underscores(self, keep: bool) -> Self {
+        Self { keeps_underscores: keep, ..self }
+    }
+
+    /// What becomes of `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`, and of their kin: other `X-Forwarded-`
+    /// fields, `X-Real-IP`, `True-Client-IP`, `X-Original-URL` and what else proxies tell an origin. Default: replaced, and the
+    /// kin removed.
     #[must_use]
     pub fn x_forwarded(self, hops: Hops) -> Self {
         Self { x_forwarded: hops, ..self }
@@ -156,9 +173,13 @@ impl Reverse {
             // Of `http://host?query`.
             "" if !all.is_empty() => "/",
             "" => return Err(refused(405, "This is a reverse proxy: it opens no tunnels.")),
-            "*" => return Err(Response::new(204, ()).field("Allow", METHODS).into()),
+            "*" => return Err(offered()),
             path => path,
         };
+        if request.method() == "TRACE" {
+            // What an origin echoes holds the credentials that a page cannot read otherwise, and what we add (RFC 9110 §9.3.8).
+            return Err(refused(405, "TRACE is not passed on."));
+        }
         if has_dot_segments(path) {
             return Err(refused(
                 400,
@@ -176,6 +197,9 @@ impl Reverse {
             ("", "") => format!("/{query}"),
             (base, rest) => format!("{base}{rest}{query}"),
         };
+        if request.method() == "OPTIONS" && forward::max_forwards(request.head()) == MaxForwards::Here {
+            return Err(offered());
+        }
         self.say_for_whom(request, client)?;
         let route = Route::reverse(mount.origin.clone(), at_origin);
         let route = route.map_err(|_| refused(400, "The path is none."))?;
@@ -185,25 +209,38 @@ impl Reverse {
     fn say_for_whom(&self, request: &mut Request<'_>, client: &Client) -> Result<(), Verdict> {
         let ip = client.address.ip().to_canonical();
         let host = request.authority().map(|authority| authority.text.to_owned());
+        let scheme = if client.is_tls { "https" } else { "http" };
+        request.leave_out(self.unwanted());
         let fields = [
             (self.x_forwarded, "X-Forwarded-For", Some(ip.to_string())),
-            (self.x_forwarded, "X-Forwarded-Proto", Some("http".to_owned())),
+            (self.x_forwarded, "X-Forwarded-Proto", Some(scheme.to_owned())),
             (self.x_forwarded, "X-Forwarded-Host", host.clone()),
-            (self.forwarded, "Forwarded", Some(element(ip, host.as_deref()))),
+            (self.forwarded, "Forwarded", Some(element(ip, host.as_deref(), scheme))),
         ];
         for (hops, name, value) in fields {
+            let is_list = matches!(name, "X-Forwarded-For" | "Forwarded");
             match (hops, value) {
                 (Hops::Keep, _) => {}
                 (Hops::Remove, _) | (Hops::Replace, None) => request.remove(name)?,
                 (Hops::Replace, Some(value)) => request.set(name, value)?,
-                (Hops::Append, None) => {}
-                (Hops::Append, Some(value)) => {
+                (Hops::Append, Some(value)) if is_list => {
                     let joined = joined(request, name, value);
                     request.set(name, joined)?;
                 }
+                (Hops::Append, Some(value)) if request.field(name).is_none() => request.set(name, value)?,
+                (Hops::Append, _) => {}
             }
         }
         Ok(())
+    }
+
+    /// What its origins do not get to see of what a client sent.
+    fn unwanted(&self) -> Unwanted {
+        Unwanted {
+            odd: !self.keeps_underscores,
+            forwarded: matches!(self.x_forwarded, Hops::Replace | Hops::Remove),
+            told: self.x_forwarded != Hops::Keep,
+        }
     }
 }
 
@@ -225,6 +262,11 @@ impl Policy for Reverse {
 
 /// What an origin may be asked through this proxy.
 const METHODS: &str = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT";
+
+/// Answers an OPTIONS that goes no further (RFC 9110 §7.6.2).
+fn offered() -> Verdict {
+    Response::new(204, ()).field("Allow", METHODS).into()
+}
 
 fn refused(status: u16, why: &str) -> Verdict {
     let response = Response::new(status, format!("{status}: {why}\n"));
@@ -291,15 +333,15 @@ fn decoded(bytes: &mut std::str::Bytes<'_>, byte: u8) -> u8 {
 }
 
 /// An element of `Forwarded` (RFC 7239 §4, §6): quoted where a token cannot hold it.
-fn element(ip: IpAddr, host: Option<&str>) -> String {
+fn element(ip: IpAddr, host: Option<&str>, scheme: &str) -> String {
     let client = match ip {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("\"[{ip}]\""),
     };
     match host {
-        Some(host) if host.contains([':', '[']) => format!("for={client};host=\"{host}\";proto=http"),
-        Some(host) => format!("for={client};host={host};proto=http"),
-        None => format!("for={client};proto=http"),
+        Some(host) if host.contains([':', '[']) => format!("for={client};host=\"{host}\";proto={scheme}"),
+        Some(host) => format!("for={client};host={host};proto={scheme}"),
+        None => format!("for={client};proto={scheme}"),
     }
 }
 
@@ -376,7 +418,7 @@ mod tests {
     #[test]
     fn elements_are_quoted_where_they_must_be() {
         let v6 = "2001:db8::1".parse().unwrap();
-        assert_eq!(element(v6, Some("a:81")), "for=\"[2001:db8::1]\";host=\"a:81\";proto=http");
-        assert_eq!(element([192, 0, 2, 1].into(), Some("a")), "for=192.0.2.1;host=a;proto=http");
+        assert_eq!(element(v6, Some("a:81"), "http"), "for=\"[2001:db8::1]\";host=\"a:81\";proto=http");
+        assert_eq!(element([192, 0, 2, 1].into(), Some("a"), "https"), "for=192.0.2.1;host=a;proto=https");
     }
 }

@@ -30,6 +30,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("--reverse", "/app", "it must be a prefix and an origin"),
     ("--x-forwarded", "trust", "[possible values: replace, append, remove, keep]"),
     ("--forwarded", "trust", "[possible values: replace, append, remove, keep]"),
+    ("--underscore-fields", "replace", "[possible values: remove, keep]"),
     ("--half-close", "maybe", "[possible values: abort, allow]"),
     ("--client-buffer", "0", "--client-buffer is 0; it must be between 1 byte and 64 MiB"),
     ("--client-buffer", "16 potatoes", SIZE),

@@ -6,6 +6,7 @@ use sluicegate_http1::{Authority, Field, Host, Name, RequestHead, ResponseHead, 
 
 use crate::edits::{EditError, Edits, Room};
 use crate::record::Extensions;
+use crate::whom::Unwanted;
 
 /// A request whose head is complete, and the changes to it.
 ///
@@ -89,6 +90,11 @@ common!(
 );
 
 impl<'h> Request<'h> {
+    /// Leaves these out of what was received. What policies have added stays.
+    pub(crate) fn leave_out(&mut self, unwanted: Unwanted) {
+        self.edits.leave_out(unwanted);
+    }
+
     /// The method: a token, in the case that it came in.
     #[must_use]
     pub fn method(&self) -> &'h str {

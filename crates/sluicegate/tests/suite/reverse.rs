@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use crate::support::origin::mirrored;
 use crate::support::{Origin, Serving, get, ok};
 use sluicegate::{Client, Fault, Hops, Policy, Proxy, Reverse};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// What an origin is sent for this request.
 fn seen(reverse: Reverse, request: &str) -> String {
@@ -109,8 +110,7 @@ fn whom_it_was_forwarded_for_is_replaced_appended_removed_or_kept() {
     );
     assert_eq!(
         fields(Hops::Append),
-        "X-Forwarded-For: 6.6.6.6, 7.7.7.7, 127.0.0.1\r\nX-Forwarded-Proto: https, http\r\n\
-         X-Forwarded-Host: site.example:81\r\n\
+        "X-Forwarded-Proto: https\r\nX-Forwarded-For: 6.6.6.6, 7.7.7.7, 127.0.0.1\r\nX-Forwarded-Host: site.example:81\r\n\
          Forwarded: for=6.6.6.6, for=127.0.0.1;host=\"site.example:81\";proto=http\r\n\r\n"
     );
     assert_eq!(fields(Hops::Remove), "\r\n");
@@ -118,6 +118,112 @@ fn whom_it_was_forwarded_for_is_replaced_appended_removed_or_kept() {
         fields(Hops::Keep),
         "X-Forwarded-For: 6.6.6.6\r\nforwarded: for=6.6.6.6\r\nX-Forwarded-For: 7.7.7.7\r\nX-Forwarded-Proto: https\r\n\r\n"
     );
+}
+
+/// What an origin of CGI's kind would read as ours, or as a proxy's, comes from the client.
+#[test]
+fn whom_it_is_for_cannot_be_forged() {
+    let origin = Origin::mirror();
+    let all = || Reverse::to(&origin.address.to_string()).unwrap();
+    let seen = |reverse: Reverse, fields: &[&str], end: &str| {
+        let fields: String = fields.iter().map(|name| format!("{name}: 6.6.6.6\r\n")).collect();
+        seen(reverse, &format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}{end}"))
+    };
+    let whole = "Content-Length: 0\r\n\r\n";
+    let forged = [
+        "X_Forwarded_For",
+        "x-forwarded_proto",
+        "X_Forwarded-Host",
+        "X.Forwarded.For",
+        "X~Forwarded~For",
+        "X-Real-IP",
+        "X_Real_IP",
+        "X-Client-IP",
+        "Client-IP",
+        "True-Client-IP",
+        "CF-Connecting-IP",
+        "X-Cluster-Client-IP",
+        "Forwarded-For",
+        "X-Forwarded",
+        "X-Forwarded-Port",
+        "X-Forwarded-Ssl",
+        "X-Forwarded-Server",
+        "X-Forwarded-Prefix",
+        "X-Forwarded-User",
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        "X_Original_URL",
+        "Front-End-Https",
+        "Remote-User",
+        "Proxy",
+        "Transfer_Encoding",
+        "Content_Length",
+        "Content_length",
+    ];
+    for reverse in [all(), all().keep_underscores(true), all().x_forwarded(Hops::Remove).forwarded(Hops::Remove)] {
+        let head = seen(reverse, &forged, whole);
+        assert!(!head.contains("6.6.6.6"), "{head}");
+    }
+    // In a trailer, which an origin may add to its variables.
+    let trailing = forged.map(|name| format!("{name}: 6.6.6.6\r\n")).concat();
+    let chunked = format!("Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n{trailing}X-Own: 6.6.6.6\r\n\r\n");
+    for hops in [Hops::Replace, Hops::Append, Hops::Keep] {
+        let serving = Serving::with(all().x_forwarded(hops).forwarded(hops));
+        let answer = serving.ask(format!("POST / HTTP/1.1\r\nHost: a\r\n{chunked}"));
+        let sent = mirrored(&answer);
+        assert!(sent.head.contains("Transfer-Encoding: chunked\r\n"), "{}", sent.head);
+        assert!(!answer.text().contains("6.6.6.6"), "{}", answer.text());
+    }
+    // What is nobody else's is kept when it is asked for; and what a trusted proxy may say, but in its own name only.
+    let head = seen(all().keep_underscores(true), &["X_Own", "X-Own"], whole);
+    assert!(head.contains("\r\nX_Own: ") && head.contains("\r\nX-Own: "), "{head}");
+    let head = seen(all(), &["X_Own", "X-Own"], whole);
+    assert!(!head.contains("X_Own") && head.contains("\r\nX-Own: "), "{head}");
+    let head = seen(all().x_forwarded(Hops::Append), &["X-Forwarded-Port", "X_Forwarded_Port", "X-Real-IP"], whole);
+    assert!(head.contains("\r\nX-Forwarded-Port: 6.6.6.6\r\n") && head.matches("6.6.6.6").count() == 1, "{head}");
+    let head = seen(all().x_forwarded(Hops::Keep), &["X-Real-IP", "X_Real_IP"], whole);
+    assert!(head.contains("\r\nX-Real-IP: ") && head.matches("6.6.6.6").count() == 1, "{head}");
+}
+
+/// An origin echoes what a page may not see; or is said to offer tunnels.
+#[test]
+fn trace_ends_here_and_options_says_what_is_offered() {
+    let origin = Origin::mirror();
+    let serving = Serving::with(Reverse::new().mount("/app", &origin.address.to_string()).unwrap());
+    for (request, status) in [
+        ("TRACE /app HTTP/1.1\r\nHost: a\r\nCookie: secret\r\n\r\n", 405),
+        ("TRACE /app HTTP/1.1\r\nHost: a\r\nCookie: secret\r\nMax-Forwards: 0\r\n\r\n", 405),
+        ("TRACE http://a/app HTTP/1.1\r\nHost: a\r\nCookie: secret\r\nMax-Forwards: 5\r\n\r\n", 405),
+        ("OPTIONS /app HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n", 204),
+        ("OPTIONS http://a/app/x HTTP/1.1\r\nHost: a\r\nMax-Forwards: 00\r\n\r\n", 204),
+        ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 204),
+    ] {
+        let answer = serving.ask(request);
+        assert_eq!(answer.status(), status, "{request}");
+        assert_eq!(answer.field("allow"), Some("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"), "{request}");
+        assert!(!answer.text().contains("secret"), "{request}");
+    }
+    assert_eq!(serving.ask("OPTIONS /else HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n").status(), 404);
+    assert_eq!(origin.connections(), 0);
+    let through = serving.ask("OPTIONS /app HTTP/1.1\r\nHost: a\r\nMax-Forwards: 1\r\n\r\n");
+    assert!(mirrored(&through).head.contains("\r\nMax-Forwards: 0\r\n"));
+}
+
+/// Behind the library's own TLS an origin redirects to https for ever, or leaves `Secure` off its cookies.
+#[test]
+fn the_scheme_is_that_of_the_client() {
+    let origin = Origin::mirror();
+    let proxy = Proxy::builder().policy(Reverse::to(&origin.address.to_string()).unwrap()).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let head = runtime.block_on(async {
+        let (mut near, far) = tokio::io::duplex(4096);
+        tokio::spawn(async move { proxy.serve_connection(far, Client::in_process().over_tls()).await });
+        near.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        near.read_to_string(&mut answer).await.unwrap();
+        answer
+    });
+    assert!(head.contains("X-Forwarded-Proto: https\r\n") && head.contains(";host=a;proto=https\r\n"), "{head}");
 }
 
 /// Its origin is refused as an address of this machine, or opens the way to the others.
