@@ -1,0 +1,73 @@
+"""Which server is asked
+
+Servers are asked in their order, the next one if one fails or is silent; three of them count.
+That one says that a name does not exist is an answer: no other is asked.
+"""
+from row import FAILS, UNKNOWN, Row
+
+QUICK = "options timeout:1 attempts:1\n"
+GOOD = "* 127.0.0.5"
+
+ROWS = [
+    Row("server-first", "The first server's answer counts.", "a.test", "127.0.0.5", "a.test", servers=(GOOD, "* 127.0.0.9")),
+    Row("server-denies", "If the first says that the name does not exist, it does not exist.", "a.test", UNKNOWN, "a.test",
+        servers=("* nx", "* 127.0.0.9")),
+    Row("server-servfail", "If the first fails, the second is asked.", "a.test", "127.0.0.5", "a.test", servers=("servfail", GOOD)),
+    Row("server-refused", "If the first refuses, the second is asked.", "a.test", "127.0.0.5", "a.test", servers=("refused", GOOD)),
+    Row("server-notimp", "If the first does not implement the question, the second is asked.", "a.test", "127.0.0.5", "a.test", servers=("notimp", GOOD)),
+    Row("server-servfail-late", "If the first fails, the second may take its time.", "a.test", "127.0.0.5", "a.test",
+        servers=("servfail", "* delay=100 127.0.0.5")),
+    Row("server-second-servfail", "A second server that fails does no harm.", "a.test", "127.0.0.5", "a.test",
+        servers=("* delay=20 127.0.0.5", "servfail")),
+    Row("server-third", "The third is asked if both before it fail.", "a.test", "127.0.0.5", "a.test",
+        servers=("servfail", "refused", GOOD)),
+    Row("server-closed", "If nobody listens at the first, the second is asked at once.", "a.test", "127.0.0.5", "a.test",
+        servers=("closed", GOOD)),
+    Row("server-silent", "If the first is silent, the second is asked when its time is over.", "a.test", "127.0.0.5", "a.test",
+        resolv=QUICK, servers=("silent", GOOD)),
+    Row("server-garbage", "If the first sends something else than answers, the second is asked.", "a.test", "127.0.0.5", "a.test",
+        resolv=QUICK, servers=("garbage", GOOD)),
+    Row("server-silent-search", "If the first is silent, each candidate is asked of the second.", "a", "127.0.0.5", "a.lan.test a.corp.test",
+        resolv="search lan.test corp.test\n" + QUICK, servers=("silent", "a.corp.test 127.0.0.5")),
+    Row("server-all-closed", "If nobody listens anywhere, that is said at once.", "a.test", FAILS, "", servers=("closed",)),
+    Row("server-all-closed-two", "If nobody listens at either of two servers, that is said at once.", "a.test", FAILS, "", servers=("closed", "closed")),
+    Row("server-all-servfail", "If all fail, that is said at once.", "a.test", FAILS, "a.test", servers=("servfail", "servfail")),
+    Row("server-all-refused", "If all refuse, that is said at once.", "a.test", FAILS, "a.test", servers=("refused", "refused")),
+    Row("server-all-silent", "If all are silent, that is said when their time is over.", "a.test", FAILS, "a.test", resolv=QUICK,
+        servers=("silent",)),
+    Row("server-only-servfail", "If the only server fails, that is said at once.", "a.test", FAILS, "a.test", servers=("servfail",)),
+    Row("server-nodata-then", "If the first knows no address, the name has none.", "a.test", UNKNOWN, "a.test",
+        servers=("* nodata", "* 127.0.0.9")),
+    Row("server-retry", "A question that was lost is asked again.", "a.test", FAILS, "a.test",
+        resolv="options timeout:1 attempts:2\n", servers=("silent",)),
+    Row("server-three", "A fourth server is never asked.", "a.test", FAILS, "a.test",
+        resolv="nameserver 127.0.0.1\nnameserver 127.0.0.2\nnameserver 127.0.0.3\nnameserver 127.0.0.4\n",
+        servers=("servfail", "servfail", "servfail", GOOD)),
+    Row("resolv-empty", "An empty resolv.conf means a server on 127.0.0.1.", "a.test", "127.0.0.5", "a.test", resolv="-", zone=GOOD),
+    Row("resolv-only-comments", "A resolv.conf with comments only means a server on 127.0.0.1.", "a.test", "127.0.0.5", "a.test", resolv="-# nameserver 127.0.0.9\n",
+        zone=GOOD),
+    Row("resolv-comment-behind", "A comment may follow a server's address.", "a.test", "127.0.0.5", "a.test",
+        resolv="nameserver 127.0.0.1 # here\n", zone=GOOD),
+    Row("resolv-odd-lines", "Lines and options that are not known are passed over.", "a.test", "127.0.0.5", "a.test",
+        resolv="; x\ngarbage\nlookup file bind\nfamily inet4\nsortlist 1.2.3.4\nnameserver 127.0.0.1\n"
+               "options foo:bar edns0 trust-ad timeout:1 attempts:2 rotate single-request-reopen\n", zone=GOOD),
+    Row("resolv-bad-server", "A server whose address is not valid is passed over.", "a.test", "127.0.0.5", "a.test",
+        resolv="nameserver nonsense\nnameserver 300.1.1.1\nnameserver 127.0.0.1\n", zone=GOOD),
+    Row("resolv-latin-1", "A comment in resolv.conf may hold bytes that are not UTF-8.", "a.test", "127.0.0.5", "a.test",
+        resolv="# caf\xe9\nnameserver 127.0.0.1\n", zone=GOOD),
+    Row("resolv-tabs", "Tabs and trailing spaces separate.", "a.test", "127.0.0.5", "a.test",
+        resolv="nameserver\t127.0.0.1  \t\n", zone=GOOD),
+    Row("resolv-use-vc", "With `use-vc` only TCP is used.", "a.test", "127.0.0.5 fd00:5::5", "a.test",
+        over="tcp", resolv="options use-vc\n", zone="a.test 127.0.0.5 fd00:5::5"),
+    Row("resolv-edns0", "With `edns0` larger answers are asked for.", "a.test", "127.0.0.5", "a.test", resolv="options edns0\n", zone=GOOD),
+    Row("resolv-single-request", "With `single-request` the families are asked for one after the other.", "a.test", "127.0.0.5 fd00:5::5",
+        "a.test", resolv="options single-request\n", zone="a.test 127.0.0.5 fd00:5::5"),
+    Row("resolv-rotate", "With `rotate` any of the servers may be asked first.", "a.test", "127.0.0.5", "a.test",
+        resolv="options rotate\n", servers=(GOOD, GOOD)),
+    Row("resolv-no-aaaa", "With `no-aaaa` IPv6 is not asked for.", "a.test", "127.0.0.5", "a.test",
+        resolv="options no-aaaa\n", zone="a.test 127.0.0.5 fd00:5::5"),
+    Row("resolv-ipv6-server", "A server may have an IPv6 address.", "a.test", "127.0.0.5", "a.test",
+        resolv="nameserver ::1\n", zone=GOOD, at=("::1",)),
+    Row("resolv-timeout", "`timeout:1 attempts:1` is one second, once.", "a.test", FAILS, "a.test", resolv=QUICK, zone="silent"),
+    Row("resolv-patience", "Without options a server is waited for twice, 5 s each.", "a.test", FAILS, "a.test", zone="silent"),
+]
