@@ -16,8 +16,8 @@ Each line of the tables is a test that asks both on the same machine.
 The proxy leads to the same addresses, asks for the same names in the same order, and takes at most 50 ms longer.
 `unknown` means that there is no such name, `fails` that nobody could say (both are 502 or 504), `refused` that it is not a name (400).
 The files have nameserver lines for the servers besides what is shown, and a hosts file has localhost.
-Of a server that knows a zone, `*` stands for any labels, and a name without a line does not exist; `nx`, `nodata`, `servfail`,
-`refused`, `notimp` are its answers, `silent` is none, `closed` means that nobody listens there.
+In what servers know, `*` stands for any labels, and a name without a line does not exist.
+`nx`, `nodata`, `servfail`, `refused` and `notimp` are answers, `silent` is none, `closed` means that nobody listens there.
 `delay` is in milliseconds; `truncated` answers are whole over TCP; `lie-id` and `lie-name` are forged ones that come first.
 
 This page is written by `python3 tests/names/run.py --write-docs`.

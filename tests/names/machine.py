@@ -19,7 +19,7 @@ def command(*arguments):
 
 
 def set_up():
-    """Called once, within the namespaces."""
+    """Called once, within the namespaces; what is left in the temporary directory is the caller's to remove."""
     for setting in SETTINGS:
         os.environ.pop(setting, None)
     run("ip", "link", "set", "lo", "up")
@@ -29,10 +29,9 @@ def set_up():
         run("ip", "-6", "route", "add", "local", prefix, "dev", "lo")
     was, etc = tempfile.mkdtemp(), tempfile.mkdtemp()
     run("mount", "--rbind", "/etc", was)
-    run("mount", "-t", "tmpfs", "etc", etc)
     for name in set(os.listdir(was)) - OURS:
         os.symlink(os.path.join(was, name), os.path.join(etc, name))
-    run("mount", "--move", etc, "/etc")
+    run("mount", "--bind", etc, "/etc")
     if os.path.isdir("/run/nscd"):
         run("mount", "-t", "tmpfs", "nscd", "/run/nscd")
     write("nsswitch.conf", "hosts: files dns\n")
