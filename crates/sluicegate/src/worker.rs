@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
@@ -42,6 +42,23 @@ pub(crate) struct Place<'w>(&'w AtomicUsize);
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.0.fetch_add(1, Relaxed);
+    }
+}
+
+/// A warning that is given at most once a second.
+#[derive(Default)]
+struct Seldom(Mutex<(Option<Instant>, u64)>);
+
+impl Seldom {
+    /// There is reason for it. How often since the last time, if it is to be given.
+    fn due(&self) -> Option<u64> {
+        let (given, reasons) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *reasons = reasons.saturating_add(1);
+        if given.is_some_and(|at| at.elapsed() < Duration::from_secs(1)) {
+            return None;
+        }
+        *given = Some(Instant::now());
+        Some(std::mem::take(reasons))
     }
 }
 
@@ -141,6 +158,8 @@ pub(crate) struct Worker<P> {
     pub(crate) aborted: AtomicU64,
     /// Panics of the policy that were caught, each with its connection.
     pub(crate) panicked: AtomicU64,
+    /// Of what this process or machine has run out while it connected to origins.
+    shortages: Seldom,
     /// Places for quiet connections that keep their working state until the next sweep.
     pub(crate) ready: Places,
     /// Somebody turns the clock.
@@ -160,6 +179,7 @@ impl<P: Policy> Worker<P> {
             resolver: Resolver::default(),
             aborted: AtomicU64::new(0),
             panicked: AtomicU64::new(0),
+            shortages: Seldom::default(),
             ready: Places(AtomicUsize::new(READY)),
             has_clock: AtomicBool::new(false),
             began: Instant::now(),
@@ -184,6 +204,17 @@ impl<P: Policy> Worker<P> {
     pub(crate) fn count_panic(&self, client: &Client) {
         self.panicked.fetch_add(1, Relaxed);
         tracing::error!(client = %client.address, "a policy has panicked; its client's connection is reset");
+    }
+
+    /// Says that there is no more of what connections to origins need.
+    pub(crate) fn warn_of_shortage(&self) {
+        if let Some(times) = self.shortages.due() {
+            tracing::warn!(
+                times,
+                "no descriptors, ports or memory left for connections to origins; raise the limit of open descriptors \
+                 (ulimit -n) or the range of ports (net.ipv4.ip_local_port_range)"
+            );
+        }
     }
 
     /// Turns the clock, wakes what is overdue, forgets idle origins that have ended.

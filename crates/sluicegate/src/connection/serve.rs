@@ -340,7 +340,12 @@ async fn reach<C: Transport, P: Policy>(
         limits,
     };
     let reaching = Box::pin(origin::reach(dial, connector));
-    attend(cx.client, request, limits, cx.flow, reaching).await?.map_err(Stop::Origin)
+    attend(cx.client, request, limits, cx.flow, reaching).await?.map_err(|fault| {
+        if fault == Fault::Capacity {
+            worker.warn_of_shortage();
+        }
+        Stop::Origin(fault)
+    })
 }
 
 fn note<P: Policy>(story: &mut Story<'_, P>, reached: &Reached) {

@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use sluicegate_http1::Host;
 
-use super::dial::Gate;
+use super::dial::{Gate, failed};
 use super::{Lending, Reached, Resolver, directly};
 use crate::limits::Limits;
 use crate::record::{Client, Fault};
@@ -107,6 +107,13 @@ impl Dial<'_> {
     /// What the client is told if no other address is left.
     pub fn check(&self, address: SocketAddr) -> Result<Checked, Fault> {
         self.gate.check(address).map(|()| Checked(address))
+    }
+
+    /// What a connection attempt of one's own that failed is to be called: who refused, what took too long; or that this
+    /// process or machine has no more descriptors, ports or memory, which is told as its own shortage (503) and no origin's.
+    #[must_use]
+    pub fn failed(&self, error: &std::io::Error) -> Fault {
+        failed(error, None, &self.to_string())
     }
 
     /// What the proxy does without a connector: looks the name up, and races its addresses (RFC 8305).

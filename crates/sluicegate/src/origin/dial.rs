@@ -2,7 +2,7 @@
 //! failed, the first to connect wins (RFC 8305 §4, §5).
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -49,7 +49,7 @@ pub(crate) async fn race(
             match gate.check(address) {
                 Ok(()) => running.push(attempt(address, tuning, limit)),
                 Err(refused) => {
-                    fault = refused;
+                    fault = graver(fault, refused);
                     continue;
                 }
             }
@@ -59,7 +59,7 @@ pub(crate) async fn race(
         tokio::select! { biased;
             Some((address, result)) = running.next() => match result {
                 Ok(tcp) => return Ok((tcp, address)),
-                Err(error) => fault = failed(&error, shown),
+                Err(error) => fault = graver(fault, failed(&error, Some(address), shown)),
             },
             more = &mut later, if awaited => {
                 awaited = false;
@@ -68,6 +68,11 @@ pub(crate) async fn race(
             () = tokio::time::sleep(ATTEMPT_DELAY), if next.len() > 0 => {}
         }
     }
+}
+
+/// The last fault; but once we have run out of something, nothing can be said of the origin.
+fn graver(before: Fault, now: Fault) -> Fault {
+    if before == Fault::Capacity { before } else { now }
 }
 
 async fn attempt(address: SocketAddr, tuning: Tuning, limit: Option<Duration>) -> (SocketAddr, io::Result<Tcp>) {
@@ -79,21 +84,34 @@ async fn attempt(address: SocketAddr, tuning: Tuning, limit: Option<Duration>) -
     (address, result)
 }
 
-fn failed(error: &io::Error, shown: &str) -> Fault {
+/// What a connection attempt that failed says of whoever is to blame: not the origin, if it is we who have run out of something.
+pub(super) fn failed(error: &io::Error, address: Option<SocketAddr>, shown: &str) -> Fault {
     let shown = shown.to_owned();
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Fault::Refused(shown),
         io::ErrorKind::TimedOut => Fault::ConnectTimeout(shown),
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Fault::Unroutable(shown),
+        io::ErrorKind::AddrNotAvailable if address.is_some_and(has_no_source) => Fault::Unroutable(shown),
+        // No port is left. (`EAGAIN` and `EADDRINUSE` are the older names of that.)
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse | io::ErrorKind::WouldBlock => Fault::Capacity,
         _ if is_exhausted(error) => Fault::Capacity,
         _ => Fault::Connect(shown, error.to_string()),
     }
 }
 
+/// Whether this machine has no address to connect to `address` from, as without IPv6: connect(2) says the same then as when
+/// all ports are in use. UDP needs an address too, and has ports of its own; nothing is sent.
+fn has_no_source(address: SocketAddr) -> bool {
+    let any = if address.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
+    let connected = UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(address));
+    connected.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
+}
+
 /// Whether a system call failed because the process or the machine has no more of something.
 pub(crate) fn is_exhausted(error: &io::Error) -> bool {
-    // EMFILE and ENFILE have no kind of their own in std; their numbers are the same on every Unix.
-    matches!(error.raw_os_error(), Some(23 | 24)) || error.kind() == io::ErrorKind::OutOfMemory
+    // EMFILE, ENFILE and ENOBUFS have no kind of their own in std; the numbers of the first two are the same on every Unix.
+    const ENOBUFS: i32 = if cfg!(any(target_os = "linux", target_os = "android")) { 105 } else { 55 };
+    matches!(error.raw_os_error(), Some(23 | 24 | ENOBUFS)) || error.kind() == io::ErrorKind::OutOfMemory
 }
 
 /// IPv6 first, then the families in turn.
@@ -164,6 +182,47 @@ mod tests {
         let racing = race(addresses, None, port, &Open, Tuning::default(), "test");
         let reached = tokio::time::timeout(Duration::from_secs(30), racing).await.unwrap().unwrap();
         assert_eq!(reached.1, good.local_addr().unwrap());
+    }
+
+    /// An origin is blamed for what we have no more of.
+    #[test]
+    fn own_shortages_are_ours() {
+        let anybody = || Some(SocketAddr::from(([127, 0, 0, 1], 80)));
+        let said = |number, address| failed(&io::Error::from_raw_os_error(number), address, "a:80");
+        // EAGAIN, ENOMEM, ENFILE, EMFILE, EADDRINUSE, EADDRNOTAVAIL, ENOBUFS.
+        #[cfg(target_os = "linux")]
+        for number in [11, 12, 23, 24, 98, 99, 105] {
+            assert_eq!(said(number, anybody()), Fault::Capacity, "{number}");
+            assert_eq!(said(number, None), Fault::Capacity, "{number}");
+        }
+        #[cfg(target_os = "linux")]
+        for (number, theirs) in [
+            (101, Fault::Unroutable("a:80".to_owned())),
+            (110, Fault::ConnectTimeout("a:80".to_owned())),
+            (111, Fault::Refused("a:80".to_owned())),
+            (113, Fault::Unroutable("a:80".to_owned())),
+        ] {
+            assert_eq!(said(number, anybody()), theirs, "{number}");
+        }
+    }
+
+    /// Two addresses of a host: for the one we have run out of descriptors, the other refuses.
+    #[tokio::test]
+    async fn another_addresss_fault_does_not_hide_a_shortage() {
+        struct Short(bool);
+        impl Gate for Short {
+            fn check(&self, address: SocketAddr) -> Result<(), Fault> {
+                let is_first = address.ip() == IpAddr::from([127, 0, 0, 1]);
+                if is_first == self.0 { Err(Fault::Capacity) } else { Ok(()) }
+            }
+        }
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let addresses = vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2])];
+        for short in [true, false] {
+            let gate = Short(short);
+            let racing = race(addresses.clone(), None, port, &gate, Tuning::default(), "test");
+            assert_eq!(racing.await.unwrap_err(), Fault::Capacity, "{short}");
+        }
     }
 
     #[test]

@@ -3,11 +3,12 @@
 //! has used up (`try_read` costs one EAGAIN per request); the writing half and every watch through
 //! a shared reference (docs/adr/0001).
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use std::os::fd::AsFd;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
@@ -207,7 +208,9 @@ impl Transport for Tcp {
     fn is_stale(&self, peek: bool) -> bool {
         let Ok(stream) = self.stream() else { return true };
         let mut cx = Context::from_waker(Waker::noop());
-        if !peek && stream.poll_read_ready(&mut cx).is_pending() {
+        // Unconstrained: a task that has used its turn up would be told "not yet", whatever there is.
+        let readable = pin!(tokio::task::unconstrained(poll_fn(|cx| stream.poll_read_ready(cx))));
+        if !peek && readable.poll(&mut cx).is_pending() {
             return false;
         }
         // Readiness is a hint: a full read leaves it set on an empty queue.

@@ -227,3 +227,23 @@ fn scripted() {
         watching(async || scripted::pair(1000)).await;
     });
 }
+
+/// A task that has had its turn is told "not yet" by the runtime, whatever its sockets show: a connection whose origin has
+/// closed, or said something that nobody asked for, must not look idle to it.
+#[tokio::test]
+async fn what_is_stale_is_stale_to_a_task_that_has_used_its_turn_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let near = Tcp::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (far, _) = listener.accept().await.unwrap();
+    assert!(!near.is_stale(false) && !near.is_stale(true));
+    far.try_write(b"x").unwrap();
+    timeout(SOON, poll_fn(|cx| near.poll_readable(cx))).await.unwrap().unwrap();
+    let turns = tokio::sync::Semaphore::new(1);
+    let stale = poll_fn(|cx| {
+        // Each costs a part of the turn.
+        while std::pin::pin!(turns.acquire()).poll(cx).is_ready() {}
+        assert!(near.poll_readable(cx).is_pending(), "the turn is not used up");
+        Poll::Ready(near.is_stale(false))
+    });
+    assert!(stale.await);
+}

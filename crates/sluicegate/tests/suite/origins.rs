@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::{End, Gate, Origin, Setup, get, ok};
-use sluicegate::{Client, Ended, Fault};
+use crate::support::{End, Gate, Origin, Serving, Setup, get, ok};
+use sluicegate::{Client, Ended, Fault, Request, Route, Verdict};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 fn post(url: &str, body: &str) -> String {
@@ -447,4 +447,31 @@ fn a_408_is_relayed_where_nothing_may_be_repeated() {
     client.send(get(&thinking.url("/2")));
     assert_eq!(client.head().unwrap().status(), 102);
     assert_eq!(client.response("GET").status(), 408);
+}
+
+/// A client that pipelines has its second request answered by what an origin said too late, because the runtime has not
+/// looked meanwhile.
+#[test]
+fn what_came_behind_a_response_answers_no_pipelined_request() {
+    // It holds the runtime up, as a busy one is: no policy should.
+    let busy = |request: &mut Request<'_>, _: &Client| {
+        if request.head().target().ends_with(b"/2") {
+            std::thread::sleep(Duration::from_millis(400));
+        }
+        Verdict::Forward(Route::target())
+    };
+    let serving = Serving::with(busy);
+    let origin = Origin::start(|index, wire| {
+        while wire.request().is_some() {
+            wire.send(ok(if index == 0 { "first" } else { "second" }));
+            if index == 0 {
+                std::thread::sleep(Duration::from_millis(100));
+                wire.send(ok("nobody's"));
+            }
+        }
+    });
+    let mut client = serving.client();
+    client.send([get(&origin.url("/1")), get(&origin.url("/2"))].concat());
+    assert_eq!(client.response("GET").text(), "first");
+    assert_eq!(client.response("GET").text(), "second");
 }
