@@ -183,6 +183,7 @@ async fn close<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) 
 async fn serve_all<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Next {
     loop {
         busy.head.clear();
+        transport::in_turn(cx.flow.upward()).await;
         let next = match read_head(cx, busy).await {
             Asks::Request => {
                 cx.flow.count_request();

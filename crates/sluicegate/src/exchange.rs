@@ -276,6 +276,7 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
 
     async fn read_head(&mut self) -> Result<(), Fault> {
         self.head.clear();
+        transport::in_turn(self.flow.downward()).await;
         loop {
             let raw = self.response.raw();
             let received = self.head.receive(raw, &self.limits.response_head).map_err(Fault::Response)?;

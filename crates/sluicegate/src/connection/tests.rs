@@ -33,13 +33,25 @@ fn play_with<P: Policy>(
     wire: usize,
     play: impl FnOnce(&Worker<P>, Scripted, &mut dyn FnMut() -> bool),
 ) {
+    play_by_turns(policy, limits, wire, |worker, far, poll| {
+        // 64 polls are more than anything here needs to come to rest.
+        play(worker, far, &mut || (0..64).any(|_| poll()));
+    });
+}
+
+/// The same, with a closure that polls once.
+fn play_by_turns<P: Policy>(
+    policy: P,
+    limits: Limits,
+    wire: usize,
+    play: impl FnOnce(&Worker<P>, Scripted, &mut dyn FnMut() -> bool),
+) {
     let worker = Worker::new(Arc::new(Shared::new(limits, policy, true)));
     let (near, far) = pair(wire);
     let flow = worker.flows.enter(client().address);
     let mut running = pin!(connection(&worker, near, client(), flow, None));
     let mut cx = Context::from_waker(Waker::noop());
-    // 64 polls are more than anything here needs to come to rest.
-    let mut poll = || (0..64).any(|_| matches!(running.as_mut().poll(&mut cx), Poll::Ready(())));
+    let mut poll = || matches!(running.as_mut().poll(&mut cx), Poll::Ready(()));
     play(&worker, far, &mut poll);
 }
 
@@ -322,4 +334,63 @@ fn a_body_longer_than_promised_is_cut_before_its_end() {
         let text = String::from_utf8(far.take(1000)).unwrap();
         assert!(text.ends_with("\r\n\r\n123"), "what looks like all: {text}");
     });
+}
+
+/// Answers `/own` itself, with one more body than a move takes, and lets nobody reach an address.
+struct Nowhere;
+
+impl Policy for Nowhere {
+    async fn admit(&self, request: &mut Request<'_>, _: &Client) -> Verdict {
+        match request.head().target().ends_with(b"/own") {
+            true => Verdict::Answer(Response::new(404, "x".repeat(40_000))),
+            false => Verdict::Forward(crate::policy::Route::target()),
+        }
+    }
+
+    fn address(&self, _: &Client, _: std::net::SocketAddr) -> Result<(), String> {
+        Err("nowhere".to_owned())
+    }
+}
+
+/// One client's requests, each answered without waiting for anybody, hold the worker.
+#[test]
+fn no_connection_starves_the_others() {
+    let get = |url: &str| format!("GET {url} HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n");
+    let trace = "TRACE http://h/ HTTP/1.1\r\nHost: h\r\nMax-Forwards: 0\r\n\r\n".to_owned();
+    // Dialling asks for its timer.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _inside = runtime.enter();
+    let kinds = [
+        (String::from_utf8(ASK.to_vec()).unwrap(), 64 * 1024),
+        (trace, 64 * 1024),
+        // Denied, before anybody is dialled; and so small a buffer that a head takes many reads.
+        (get("http://127.0.0.1:1/"), 64 * 1024),
+        (get("http://127.0.0.1:1/"), 7),
+        (get("http://127.0.0.1:1/own"), 64 * 1024),
+        // Refused, and nothing behind it is more than thrown away.
+        ("nonsense\r\n\r\n".to_owned(), 7),
+        ("\r\n".to_owned(), 64),
+    ];
+    for (request, buffer) in kinds {
+        let limits = Limits { client_buffer: buffer, ..Limits::default() };
+        play_by_turns(Nowhere, limits, 1 << 24, |worker, far, poll| {
+            let asked = request.repeat(500);
+            assert_eq!(far.put(asked.as_bytes()), asked.len());
+            let count = || worker.flows.states()[0].requests;
+            let most = u64::from(crate::flow::MOVES);
+            let mut before = (0, 0, 0);
+            for turn in 0.. {
+                assert!(turn < 200_000 && !poll(), "{request:?}: it ends, or nothing moves");
+                let now = (u64::from(count()), far.taken_by_peer(), far.given_by_peer());
+                assert!(now.0 - before.0 <= most, "{request:?}: {} requests in one turn", now.0 - before.0);
+                assert!(now.1 - before.1 <= most * buffer as u64, "{request:?}: {} bytes", now.1 - before.1);
+                assert!(now.2 - before.2 <= 2 * 256 * 1024, "{request:?}: {} bytes of answers", now.2 - before.2);
+                if now.1 == asked.len() as u64 && now == before {
+                    break;
+                }
+                before = now;
+                far.take(usize::MAX);
+            }
+        });
+    }
 }

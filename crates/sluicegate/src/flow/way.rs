@@ -50,6 +50,21 @@ impl Lane<'_> {
         self.flow.touch();
     }
 
+    /// See [`Flow::moved`].
+    pub(crate) fn moved(self, times: u8) {
+        self.flow.moved(times);
+    }
+
+    /// See [`Flow::is_spent`].
+    pub(crate) fn is_spent(self) -> bool {
+        self.flow.is_spent()
+    }
+
+    /// See [`Flow::rest`].
+    pub(crate) fn rest(self) {
+        self.flow.rest();
+    }
+
     /// `n` bytes have been read from the source.
     pub(crate) fn took(self, n: usize) {
         add(&self.way.taken, n);

@@ -122,7 +122,11 @@ impl<P: Policy> Proxy<P> {
         let mut errors = 0_u8;
         while errors < 16 {
             match listener.try_accept() {
-                Ok(Some((tcp, peer))) => self.welcome(tcp, peer, listener.local_addr(), None),
+                Ok(Some((tcp, peer))) => {
+                    self.welcome(tcp, peer, listener.local_addr(), None);
+                    // However many there are, those that are served have their turn.
+                    tokio::task::yield_now().await;
+                }
                 Ok(None) => break,
                 Err(_) => errors = errors.saturating_add(1),
             }

@@ -3,13 +3,14 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sluicegate_http1::{Malformed, Truncated};
 
 use super::{Source, Transport};
-use crate::flow::Lane;
+use crate::flow::{Lane, MOVES};
 use crate::pipe::Pipe;
 
 /// Why a pump stopped before its message was through.
@@ -25,16 +26,14 @@ pub(crate) enum End {
     Sink,
 }
 
-/// A pump yields after this many moves or bytes, so that the arms beside it are polled: without
-/// it one `select!` arm was seen to make 7,877 moves before the next had its turn.
-const MOVES: u32 = 16;
+/// A pump yields after this many bytes, or [`MOVES`].
 const BYTES: usize = 256 * 1024;
 
 /// A sink that takes nothing for so long reads less than 3 MiB a second.
 const LONG_PAUSE: Duration = Duration::from_millis(20);
 
 struct Turn {
-    moves: u32,
+    moves: u8,
     bytes: usize,
 }
 
@@ -70,6 +69,7 @@ pub(crate) async fn pump<F: Source, T: Transport>(
                 }
                 pipe.release();
                 lane.stands(pipe.held(), false, false);
+                lane.moved(turn.moves);
                 return Poll::Ready(Ok(()));
             }
             let gave = poll_give(pipe, to, lane, cx).map_err(|_| End::Sink)?;
@@ -92,7 +92,7 @@ pub(crate) async fn pump<F: Source, T: Transport>(
             }
             if turn.is_over(gave.unwrap_or(0).saturating_add(took.unwrap_or(0))) {
                 lane.stands(pipe.held(), false, false);
-                cx.waker().wake_by_ref();
+                step_aside(cx);
                 return Poll::Pending;
             }
         }
@@ -147,14 +147,36 @@ pub(crate) async fn attended_fill<F: Transport>(pipe: &mut Pipe<'_>, from: &F, l
                 }
             }
         }
-        cx.waker().wake_by_ref();
+        step_aside(cx);
         Poll::Pending
     })
     .await
 }
 
+/// Lets the others have their turn, if this connection has moved much since it last waited. Counts as a move itself:
+/// so it stands before each step of a loop whose end a peer decides.
+pub(crate) async fn in_turn(lane: Lane<'_>) {
+    poll_fn(|cx| {
+        if lane.is_spent() {
+            lane.rest();
+            step_aside(cx);
+            return Poll::Pending;
+        }
+        lane.moved(1);
+        Poll::Ready(())
+    })
+    .await
+}
+
+/// Asks to be polled again once everybody else has been, and the sockets have been looked at. Waking alone would not
+/// do: Tokio looks at them only after 61 tasks, or when none is left.
+fn step_aside(cx: &mut Context<'_>) {
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
+}
+
 /// Reads once, when there is something; how many bytes, 0 at the end. There must be room.
 pub(crate) async fn fill<F: Transport>(pipe: &mut Pipe<'_>, from: &F, lane: Lane<'_>) -> io::Result<usize> {
+    in_turn(lane).await;
     poll_fn(|cx| match poll_fill(pipe, from, lane, cx)? {
         Some(n) => Poll::Ready(Ok(n)),
         None => {
