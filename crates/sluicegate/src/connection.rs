@@ -78,7 +78,8 @@ pub(crate) enum Next {
     Idle,
 }
 
-/// Serves one client until its connection ends. Cancel-safe: dropping it drops the sockets.
+/// Serves one client until its connection ends. Cancel-safe: dropping it ends the connection, by a reset if something
+/// was under way, and else by a FIN.
 ///
 /// What panics in here (a policy) takes nothing else with it: the client is reset, and the panic goes no further.
 ///
@@ -100,8 +101,6 @@ pub(crate) fn connection<C: Transport, P: Policy, W: Deref<Target = Worker<P>> +
         // Nothing is looked at afterwards but what is atomic, or behind a lock that minds no panic.
         if AssertUnwindSafe(wait_and_serve(&cx)).catch_unwind().await.is_err() {
             cx.worker.count_panic(&guest.who);
-            cx.worker.count_abort();
-            client.abort();
         }
     }
 }
@@ -156,7 +155,9 @@ async fn busy<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>) -> Next {
         is_pipelined: false,
         memory: None,
     };
+    let underway = Underway(cx);
     let next = serve_all(cx, &mut busy).await;
+    std::mem::forget(underway);
     if let Some(last) = busy.last.take() {
         cx.worker.origins.put(last, cx.flow);
     }
@@ -165,6 +166,19 @@ async fn busy<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>) -> Next {
     }
     cx.worker.origins.leave(cx.flow);
     Box::pin(close(cx, &mut busy)).await
+}
+
+/// Stands for what is done for a client. Dropped in the middle of it (with the connection's future, with its runtime, by a
+/// panic), it resets the client: what was cut short must not look complete.
+struct Underway<'a, 'c, C: Transport, P: Policy>(&'a Cx<'c, C, P>);
+
+impl<C: Transport, P: Policy> Drop for Underway<'_, '_, C, P> {
+    fn drop(&mut self) {
+        if !self.0.flow.owes_nothing() {
+            self.0.worker.count_abort();
+            self.0.client.abort();
+        }
+    }
 }
 
 /// Ends the connection well, or else aborts it.

@@ -99,6 +99,12 @@ impl Flow {
         self.phase.store(phase as u8, Relaxed);
     }
 
+    /// Whether its client waits for nothing: it has asked for nothing yet, or got its last answer.
+    pub(crate) fn owes_nothing(&self) -> bool {
+        let phase = self.phase.load(Relaxed);
+        phase == Phase::Idle as u8 || phase == Phase::Closing as u8
+    }
+
     /// Who makes the response's body from now on.
     pub(crate) fn fed_by(&self, source: BodySource) {
         self.source.store(source as u8, Relaxed);

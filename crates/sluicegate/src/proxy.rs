@@ -136,7 +136,8 @@ impl<P: Policy> Proxy<P> {
     /// counts towards `max_connections`, and waits until there is room.
     ///
     /// Requests that lead back to the listener that accepted it are only noticed if that was
-    /// [announced](Proxy::announce). Cancel-safe: dropping it ends the connection.
+    /// [announced](Proxy::announce). Cancel-safe: dropping it ends the connection, by a reset to both sides if something was
+    /// under way, so that nothing that was cut looks complete; what is idle ends by a FIN.
     ///
     /// Deadlines are kept by the runtime of the connection that came first, for as long as one lives. Who serves on several
     /// runtimes gives each [a worker of its own](Proxy::another_worker): one that is no longer driven keeps no time for the others.

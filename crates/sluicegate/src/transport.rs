@@ -7,6 +7,7 @@
 //! * [`Stream`]: any `AsyncRead + AsyncWrite` (TLS, a duplex pipe), behind a lock of its own that
 //!   is never held across an await.
 
+mod cut;
 mod gone;
 mod into;
 mod pump;
@@ -25,6 +26,7 @@ use std::task::{Context, Poll};
 
 use crate::bulk::Conduit;
 
+pub(crate) use cut::Cut;
 pub use gone::Gone;
 pub(crate) use gone::Latch;
 pub use into::{IntoListener, IntoTransport};

@@ -11,7 +11,7 @@ use crate::origin::Kept;
 use crate::pipe::Pipe;
 use crate::policy::Policy;
 use crate::record::{Ended, Fault};
-use crate::transport::{self, Transport, Upstream};
+use crate::transport::{self, Cut, Transport, Upstream};
 use crate::tunnel::tunnel;
 
 /// Whether another request may follow this one, whatever it is answered: only one without a body is certain
@@ -132,7 +132,9 @@ impl Pipes<'_, '_> {
     ) -> Next {
         story.tunnel = true;
         let limits = cx.worker.limits();
+        let cut = Cut::unless_ended(origin);
         let ended = Box::pin(tunnel(cx.client, origin, self.request, self.response, limits, cx.flow)).await;
+        cut.ended();
         story.bytes_in = story.bytes_in.saturating_add(self.request.given());
         story.bytes_out = story.bytes_out.saturating_add(self.response.given());
         (story.ended, story.fault) = match ended {

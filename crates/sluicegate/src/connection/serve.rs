@@ -17,7 +17,7 @@ use crate::origin::{self, Asking, Dial, Kept, Reached};
 use crate::pipe::{Encoding, Pipe};
 use crate::policy::{Policy, Request, Route, Verdict, host_field};
 use crate::record::{Ended, Fault};
-use crate::transport::{self, Transport, Upstream};
+use crate::transport::{self, Cut, Transport, Upstream};
 
 /// Serves the request whose head is complete.
 pub(super) async fn serve<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) -> Next {
@@ -280,7 +280,10 @@ async fn exchange<C: Transport, P: Policy>(
         told: &mut story.told,
         responder: Responder { policy: &cx.worker.shared.policy, who: cx.who, extensions: &story.extensions },
     };
-    exchange.run().await
+    let cut = Cut::unless_ended(origin);
+    let ended = exchange.run().await;
+    cut.ended();
+    ended
 }
 
 async fn finish<C: Transport, P: Policy>(

@@ -9,6 +9,7 @@ mod support;
 mod answers;
 mod backpressure;
 mod bodies;
+mod dropped;
 mod embedding;
 mod ends;
 mod ends_client;
