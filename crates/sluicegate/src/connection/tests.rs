@@ -347,8 +347,8 @@ impl Policy for Nowhere {
         }
     }
 
-    fn address(&self, _: &Client, _: std::net::SocketAddr) -> Result<(), String> {
-        Err("nowhere".to_owned())
+    fn address(&self, _: &Client, _: std::net::SocketAddr) -> Result<(), Fault> {
+        Err(Fault::Denied("nowhere".to_owned()))
     }
 }
 
