@@ -3,7 +3,7 @@
 A name that stands in /etc/hosts is never asked of a name server, in neither family.
 It is looked for there as it was typed, before any search domain is thought of.
 """
-from row import UNKNOWN, Row
+from row import MANY, UNKNOWN, Row
 
 WILD = "* 127.0.0.9 fd00:5::9"
 
@@ -77,6 +77,22 @@ ROWS = [
         "box", "127.0.1.1", hosts="127.0.1.1 box.lan.test box\n", host="box.lan.test", zone=WILD),
     Row("hosts-address-as-name", "An address is never looked for in hosts.",
         "127.0.0.5", "127.0.0.5", hosts="127.0.0.6 127.0.0.5\n", zone=WILD),
+    Row("hosts-octal", "A number with a zero before it is not an address in hosts.",
+        "web.test", UNKNOWN, "web.test", hosts="127.0.0.010 web.test\n"),
+    Row("hosts-short-address", "Nor is an address of two numbers.",
+        "web.test", UNKNOWN, "web.test", hosts="127.5 web.test\n"),
+    Row("hosts-final-dot-in-hosts", "A name that stands in hosts with a final dot is another than without it.",
+        "web.test", UNKNOWN, "web.test", hosts="127.0.0.5 web.test.\n"),
+    Row("hosts-final-dot-in-both", "A name with a final dot is found in hosts if it stands there so.",
+        "web.test.", "127.0.0.5", hosts="127.0.0.5 web.test.\n", zone=WILD),
+    Row("hosts-nul", "A NUL byte in a comment spoils nothing.",
+        "web.test", "127.0.0.5", hosts="# a\0b\n127.0.0.5 web.test\n", zone=WILD),
+    Row("hosts-byte-order-mark", "The line behind a byte order mark counts.",
+        "web.test", "127.0.0.5", hosts="\xef\xbb\xbf# x\n127.0.0.5 web.test\n", zone=WILD),
+    Row("hosts-semicolon", "A semicolon begins no comment in hosts.",
+        "web.test", "127.0.0.5", hosts="127.0.0.5 ;x web.test\n", zone=WILD),
+    Row("hosts-40-lines", "Of very many addresses in hosts some are tried.",
+        "web.test", MANY, hosts="".join(f"127.0.1.{n} web.test\n" for n in range(1, 41)), zone=WILD),
     Row("hosts-mapped", "An IPv4 address that is written as an IPv6 one is reached.",
         "web.test", "127.0.0.5", hosts="::ffff:127.0.0.5 web.test\n", zone=WILD),
 ]
