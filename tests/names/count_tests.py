@@ -1,10 +1,11 @@
 """How often servers are asked."""
+import socket
 import time
 
 import machine
 from check import check, eventually, test
 from crowd import all_at_once
-from proxy import Origins, Proxy, answer
+from proxy import HTTP, Origins, Proxy, answer, get
 from server import Server
 
 
@@ -156,6 +157,31 @@ def stale_while_servers_fail(binary):
         time.sleep(1.2)
         told = proxy.ask("web.test")
         check(told.reached == "127.0.0.5" and told.seconds < 4, f"{failure}: {told}")
+
+
+def kept_connection(binary, change, **files):
+    """A client that asks all the while over kept connections is led elsewhere once the name is."""
+    server, proxy = scene(binary, "web.test ttl=1 127.0.0.5", **files)
+    with socket.create_connection(("127.0.0.1", proxy.port)) as client:
+        def reached():
+            time.sleep(0.1)
+            return get(client, "web.test", HTTP).reached
+
+        check(reached() == "127.0.0.5" == reached(), "it is not served")
+        change(server)
+        eventually(lambda: reached() == "127.0.0.6", 6, "the old connection is used")
+
+
+@test
+def kept_connection_follows_the_name(binary):
+    """A kept connection that is busy is left when its name has another address."""
+    kept_connection(binary, lambda server: server.told("web.test ttl=1 127.0.0.6"))
+
+
+@test
+def kept_connection_follows_hosts(binary):
+    """A kept connection that is busy is left when hosts says another address."""
+    kept_connection(binary, lambda _: machine.configure(hosts="127.0.0.6 web.test\n"), hosts="127.0.0.5 web.test\n")
 
 
 @test

@@ -6,7 +6,7 @@ import time
 import machine
 from check import check, eventually, test
 from crowd import Load
-from proxy import CLOSED, Origins, Proxy, answer
+from proxy import CLOSED, Origins, Proxy, get
 from server import Server
 
 QUICK = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
@@ -266,9 +266,3 @@ def descriptors_gone_and_back(binary):
     leads(proxy, "127.0.0.6", "after")
     check(proxy.alive(), f"the proxy is not well: {proxy.says()}")
     check(len(proxy.says().splitlines()) < 12, f"it says too much: {proxy.says()[-1000:]}")
-
-
-def get(client, name, port):
-    """What a client is told that stays connected."""
-    client.sendall(f"GET http://{name}:{port}/ HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    return answer(client, time.monotonic())

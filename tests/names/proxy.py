@@ -14,7 +14,8 @@ import time
 from check import eventually
 
 # Origins listen on the first, for all addresses; nobody listens on the second, so that each address is tried in turn.
-OPEN, CLOSED = 8000, 8001
+# On the third they speak HTTP and keep their connections.
+OPEN, CLOSED, HTTP = 8000, 8001, 8002
 
 
 class Proxy:
@@ -100,6 +101,13 @@ class Told:
         return f"{self.status or 'nothing'} ({words[1].strip() if words else ''}) after {self.seconds * 1000:.0f} ms"
 
 
+def get(client, name, port):
+    """What a client is told that stays connected."""
+    began = time.monotonic()
+    client.sendall(f"GET http://{name}:{port}/ HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return answer(client, began)
+
+
 def answer(client, began, patience=30):
     """Reads a client's answer to its CONNECT, and the line in which an origin says its address."""
     data = b""
@@ -120,19 +128,26 @@ class Origins:
 
     def __init__(self):
         for family, ip in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
-            listener = socket.socket(family)
-            if family == socket.AF_INET6:
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((ip, OPEN))
-            listener.listen(512)
-            threading.Thread(target=self._serve, args=(listener,), daemon=True).start()
+            for port, serve in ((OPEN, self._say), (HTTP, self._keep)):
+                listener = socket.create_server((ip, port), family=family, backlog=512)
+                threading.Thread(target=self._accept, args=(listener, serve), daemon=True).start()
 
-    def _serve(self, listener):
+    def _accept(self, listener, serve):
         while True:
             client = listener.accept()[0]
+            serve(client, client.getsockname()[0].encode())
+
+    def _say(self, client, address):
+        with contextlib.suppress(OSError), client:
+            client.sendall(address + b"\n\n")
+
+    def _keep(self, client, address):
+        def serve():
             with contextlib.suppress(OSError), client:
-                client.sendall(client.getsockname()[0].encode() + b"\n\n")
+                while client.recv(4096):
+                    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s\n\n" % (len(address) + 2, address))
+
+        threading.Thread(target=serve, daemon=True).start()
 
 
 class Attempts:
