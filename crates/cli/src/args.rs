@@ -133,6 +133,13 @@ pub(crate) struct Forwarding {
     #[arg(long, requires = "reverse")]
     pub(crate) reverse_keep_host: bool,
 
+    /// With --reverse: pass %2f in a path on, for an origin that takes it for a part of a name
+    ///
+    /// Without it, such a path gets 400, because many origins take it for a slash. With it, where the
+    /// slash would lead to another prefix, it still does.
+    #[arg(long, requires = "reverse")]
+    pub(crate) reverse_keep_encoded_slash: bool,
+
     /// With --reverse: what becomes of X-Forwarded-For, -Proto and -Host
     ///
     /// replace: they name this client alone. append: behind a proxy that is trusted; the client is

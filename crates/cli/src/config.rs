@@ -119,6 +119,7 @@ fn reverse(forwarding: &Forwarding) -> Result<Option<Reverse>, String> {
     }
     let mut reverse = Reverse::new()
         .keep_host(forwarding.reverse_keep_host)
+        .keep_encoded_slashes(forwarding.reverse_keep_encoded_slash)
         .keep_underscores(forwarding.underscore_fields == KeepArg::Keep)
         .x_forwarded(hops(forwarding.x_forwarded))
         .forwarded(hops(forwarding.forwarded));

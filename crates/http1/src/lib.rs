@@ -6,6 +6,7 @@
 //!
 //! * [`RequestHead`], [`ResponseHead`]: received in pieces up to a limit, then read in place.
 //! * [`target::parse`]: where a request is to go; [`target::host_field`]: its `Host`.
+//! * [`path::Path`]: whether a path begins with a prefix, beyond doubt.
 //! * [`framing::request`], [`framing::response`]: how long the body is.
 //! * [`login`]: whether a login belongs to the connection; [`keep_alive`]: how long that is kept.
 //! * [`Body`]: which of the bytes are data, and when it is complete.
@@ -73,6 +74,8 @@ mod raw;
 pub mod head;
 
 pub mod target;
+
+pub mod path;
 
 pub mod framing;
 

@@ -119,6 +119,15 @@ rules! {
     Fragment, 400, "RFC 9112 §3.2", "fragment",
         "the target contains a #; a fragment is never sent";
 
+    // The path, where an origin is chosen by its prefix.
+    PathEncoding, 400, "RFC 3986 §2.1", "path-encoding",
+        "a % in the path is not followed by two hexadecimal digits; write it as %25";
+    DotSegments, 400, "RFC 3986 §5.2.4", "dot-segments",
+        "the path has dot segments (. or ..) in it; send it without them";
+    AmbiguousPath, 400, "RFC 3986 §7.3", "ambiguous-path",
+        "the path can be read in two ways: it holds an encoded slash, a backslash, a control character, a parameter where an \
+         origin is chosen, or is encoded twice or overlong; send it without these";
+
     BadMaxForwards, 400, "RFC 9110 §7.6.2", "bad-max-forwards",
         "Max-Forwards of a TRACE or OPTIONS is not a number";
 

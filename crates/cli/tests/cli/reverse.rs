@@ -16,6 +16,8 @@ fn a_prefix_leads_to_its_origin_and_nowhere_else() {
     assert!(get("/app/x?y").ends_with("\r\n\r\nhello"));
     assert!(get("/").starts_with("HTTP/1.1 404 "));
     assert!(get("/app/../x").starts_with("HTTP/1.1 400 "));
+    assert!(get("/%61pp/x").ends_with("\r\n\r\nhello"));
+    assert!(get("/app/x%2fy").contains("Rule: ambiguous-path (RFC 3986 §7.3).\n"));
     assert!(proxy.get(&other.url("/")).starts_with("HTTP/1.1 404 "));
     let connect = format!("CONNECT {0} HTTP/1.1\r\nHost: {0}\r\n\r\n", other.address);
     assert!(proxy.ask(&connect).starts_with("HTTP/1.1 405 "));
@@ -29,7 +31,10 @@ fn a_prefix_leads_to_its_origin_and_nowhere_else() {
         first.contains("\"url\":\"/app/x\"") && first.contains("\"requested_host\":\"site.example:80\""),
         "{first}"
     );
-    assert_eq!(log.lines().count(), 5);
+    assert_eq!(log.lines().count(), 7);
+    for rule in ["dot-segments", "ambiguous-path"] {
+        assert!(log.contains(&format!("\"rule\":\"{rule}\"")), "{log}");
+    }
 }
 
 #[test]

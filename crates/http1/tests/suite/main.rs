@@ -20,6 +20,7 @@ mod framings;
 mod limits;
 mod logins;
 mod oracles;
+mod paths;
 mod properties;
 mod requests;
 mod responses;

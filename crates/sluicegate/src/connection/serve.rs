@@ -30,6 +30,7 @@ pub(super) async fn serve<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut
             Ok(Verdict::Forward(route)) => forward(cx, &mut pipes, &mut story, &ask, &route).await,
             // Boxed: it is not what a proxy does all day.
             Ok(Verdict::Answer(response)) => Box::pin(pipes.own(cx, &mut story, head, response)).await,
+            Ok(Verdict::Refuse(rule)) => pipes.fault(cx, &mut story, head, Fault::Request(rule)).await,
             Ok(Verdict::Abort) => {
                 story.ended = Ended::Refused;
                 Next::Abort

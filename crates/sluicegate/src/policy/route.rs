@@ -18,6 +18,8 @@ pub enum Verdict {
     Forward(Route),
     /// It is answered here; no origin hears of it.
     Answer(Response),
+    /// It breaks a rule: the client is told which, in the answer of the proxy's own that all broken rules get, and so is the log.
+    Refuse(Malformed),
     /// The client's connection is reset, without a word.
     Abort,
 }

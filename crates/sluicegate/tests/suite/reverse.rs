@@ -43,7 +43,15 @@ fn paths_are_joined_and_the_longest_prefix_wins() {
         ("/bare?q", "/?q"),
         ("/bare/x", "/x"),
         ("/FOO/x", "/FOO/x"),
-        ("//foo", "//foo"),
+        ("//foo", "/base"),
+        ("/%66o%6f/bar", "/base/bar"),
+        ("//foo///deep//x", "/deep/er//x"),
+        ("/foo//bar", "/base//bar"),
+        ("/bare//evil.example/x", "/evil.example/x"),
+        ("//evil.example//x?y=//z", "/evil.example//x?y=//z"),
+        ("/bare//", "/"),
+        ("/%7e/a%20b;c=d", "/%7e/a%20b;c=d"),
+        ("/%46OO/x", "/%46OO/x"),
         ("http://any.host/foo/x", "/base/x"),
         ("http://any.host?q", "/?q"),
     ] {
@@ -63,6 +71,7 @@ fn it_leads_nowhere_else() {
         ("GET /app/../secret HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400),
         ("GET /app/%2e%2E/secret HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400),
         ("GET /app/..%2fsecret HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400),
+        ("GET /app;x/secret HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400),
         ("GET /application HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 404),
         ("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 204),
     ] {
@@ -74,6 +83,51 @@ fn it_leads_nowhere_else() {
     let through = serving.ask(get(&format!("http://{}/app/x", outside.address)));
     assert!(mirrored(&through).head.starts_with("GET /x HTTP/1.1\r\n"));
     assert_eq!(outside.connections(), 0, "whatever host it names");
+}
+
+/// What is mounted elsewhere is reached through the origin that everything else goes to.
+#[test]
+fn no_spelling_of_a_prefix_leads_to_another_origin() {
+    let (public, admin) = (Origin::answering(|_| ok("public")), Origin::answering(|_| ok("admin")));
+    let all = Reverse::to(&public.address.to_string()).unwrap().mount("/admin", &admin.address.to_string()).unwrap();
+    let (serving, keeping) = (Serving::with(all.clone()), Serving::with(all.keep_encoded_slashes(true)));
+    for (path, status, text) in [
+        ("/admin/x", 200, "admin"),
+        ("/%61dmin/x", 200, "admin"),
+        ("//admin/x", 200, "admin"),
+        ("/admin", 200, "admin"),
+        ("/administrator", 200, "public"),
+        ("/x//admin", 200, "public"),
+        ("/ADMIN/x", 200, "public"),
+        ("/x;y/admin", 200, "public"),
+        ("/%2fadmin/x", 400, "ambiguous-path"),
+        ("/x%2f..%2fadmin", 400, "ambiguous-path"),
+        ("/\\admin", 400, "ambiguous-path"),
+        ("/%5cadmin", 400, "ambiguous-path"),
+        ("/%2561dmin", 400, "ambiguous-path"),
+        ("/admin%00", 400, "ambiguous-path"),
+        ("/admin;x/y", 400, "ambiguous-path"),
+        ("/;x/admin/y", 400, "ambiguous-path"),
+        ("/admin%3fy", 400, "ambiguous-path"),
+        ("/admin%20/y", 400, "ambiguous-path"),
+        ("/x/../admin", 400, "dot-segments"),
+        ("/x/..;y/admin", 400, "dot-segments"),
+        ("/%u0061dmin", 400, "path-encoding"),
+    ] {
+        for target in [path.to_owned(), format!("http://b.example{path}")] {
+            let answer = serving.ask(get(&target));
+            assert_eq!(answer.status(), status, "{target}");
+            assert!(answer.text().contains(text), "{target}: {}", answer.text());
+            if status == 400 {
+                assert!(answer.field("proxy-status").unwrap().contains(&format!("details=\"{text}\"")), "{target}");
+            }
+        }
+    }
+    for (path, status) in
+        [("/a/group%2Fproject", 200), ("/%2fadmin/x", 400), ("/admin%2fx", 400), ("/x%2f..%2fadmin", 400)]
+    {
+        assert_eq!(keeping.ask(get(path)).status(), status, "{path}");
+    }
 }
 
 /// An origin that tells its sites apart by Host finds none; or one on port 80 is shown a port.
