@@ -1,7 +1,7 @@
 //! The chunked coding (RFC 9112 §7.1), decoded in any pieces and written canonically.
 //!
 //! The decoder sees each byte once and keeps none but the trailers. Extensions are checked and
-//! dropped; a limit over the whole body keeps a sender from hiding endless work in them.
+//! dropped; a limit on how far they may be ahead of the data keeps a sender from hiding endless work in them.
 
 use crate::extension::{self, Extension};
 use crate::fields::{Field, Name};
@@ -17,7 +17,9 @@ pub const LAST: &[u8] = b"0\r\n\r\n";
 /// What of the framing may measure how much.
 #[derive(Clone, Copy, Debug)]
 pub struct ChunkLimits {
-    /// Bytes of chunk extensions, white space included, in a whole body.
+    /// Bytes of chunk extensions, white space included, that a body may be ahead of its data: each chunk makes up for
+    /// twice its own size and 128 bytes more, which is a signature and its name. So a stream that goes on for days with an
+    /// extension in each chunk does not use it up, and one that is nearly all extensions does.
     pub extension_bytes: usize,
     /// Bytes of the trailer section, its empty line included.
     pub trailer_bytes: usize,
@@ -43,11 +45,15 @@ pub enum Step {
     End(usize),
 }
 
+/// What each chunk makes up for, beside twice its size: see [`ChunkLimits::extension_bytes`].
+const EXTENSION_ALLOWED: usize = 128;
+
 /// Decodes a chunked body.
 #[derive(Debug)]
 pub struct Decoder {
     state: State,
     limits: ChunkLimits,
+    /// Bytes of extensions that no chunk has made up for yet.
     extension_bytes: usize,
     scanner: Scanner,
     trailers: Vec<u8>,
@@ -211,7 +217,10 @@ impl Decoder {
             }
             State::SizeCr { size } => match (byte, size) {
                 (b'\n', 0) => Ok(State::Trailers),
-                (b'\n', size) => Ok(State::Data(size)),
+                (b'\n', size) => {
+                    self.make_up_for_extensions(size);
+                    Ok(State::Data(size))
+                }
                 _ => Err(Malformed::BareCr),
             },
             State::DataEnd if byte == b'\r' => Ok(State::DataCr),
@@ -252,6 +261,12 @@ impl Decoder {
             return Err(Malformed::ChunkExtensionsTooLong);
         }
         Ok(())
+    }
+
+    #[inline]
+    fn make_up_for_extensions(&mut self, size: u64) {
+        let data = usize::try_from(size).unwrap_or(usize::MAX).saturating_mul(2);
+        self.extension_bytes = self.extension_bytes.saturating_sub(data.saturating_add(EXTENSION_ALLOWED));
     }
 
     /// Takes what there is of the trailer section; `before` bytes of framing came before it.

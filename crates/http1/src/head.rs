@@ -10,6 +10,7 @@ use crate::lines::{diagnose_request, diagnose_response};
 use crate::malformed::Malformed;
 pub use crate::message::{HeadLimits, Received, Version};
 use crate::raw::{Kind, Raw};
+use crate::scan::LineEnds;
 use crate::tokenize;
 
 /// The head of a request: request line and fields (RFC 9112 §3, §5).
@@ -23,6 +24,11 @@ pub struct RequestHead {
 }
 
 /// The head of a response: status line and fields (RFC 9112 §4, §5).
+///
+/// Devices and scripts send two things that no request may have, and that all read alike: a LF alone at the end of a line
+/// (§2.2), and blanks between a field's name and its colon, which a proxy must remove (§5.1). Both are taken, the fields
+/// are read as if they were not there, and [`ResponseHead::write_fields`] writes lines without them. What begins a line
+/// with a blank (§5.2) is refused: what it continues, parsers do not agree on.
 #[derive(Debug)]
 pub struct ResponseHead {
     raw: Raw,
@@ -33,11 +39,11 @@ pub struct ResponseHead {
 
 /// What both heads have in common, written once.
 macro_rules! common {
-    ($head:ident, $kind:expr) => {
+    ($head:ident, $kind:expr, $ends:expr) => {
         impl $head {
             /// Forgets the message and keeps the memory.
             pub fn clear(&mut self) {
-                let mut raw = std::mem::replace(&mut self.raw, Raw::new());
+                let mut raw = std::mem::replace(&mut self.raw, Raw::new($ends));
                 raw.clear();
                 *self = Self { raw, ..Self::new() };
             }
@@ -171,14 +177,20 @@ macro_rules! common {
     };
 }
 
-common!(RequestHead, REQUEST);
-common!(ResponseHead, RESPONSE);
+common!(RequestHead, REQUEST, LineEnds::CrLf);
+common!(ResponseHead, RESPONSE, LineEnds::LfToo);
 
 impl RequestHead {
     /// An empty head. Allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self { raw: Raw::new(), method: (0, 0), target: (0, 0), version: Version::Http11, expects_continue: false }
+        Self {
+            raw: Raw::new(LineEnds::CrLf),
+            method: (0, 0),
+            target: (0, 0),
+            version: Version::Http11,
+            expects_continue: false,
+        }
     }
 
     /// The method, a token. Empty before completion.
@@ -197,6 +209,15 @@ impl RequestHead {
     #[must_use]
     pub fn request_line_so_far(&self) -> &[u8] {
         self.raw.start_line_so_far()
+    }
+
+    /// The method, or as much of it as has come: also after an error, where what may follow depends on it (an answer to
+    /// HEAD has no content, RFC 9110 §9.3.2).
+    #[must_use]
+    pub fn method_so_far(&self) -> &[u8] {
+        let line = self.raw.start_line_so_far();
+        let end = line.iter().position(|&byte| !is_tchar(byte)).unwrap_or(line.len());
+        line.get(..end).unwrap_or_default()
     }
 
     /// Whether the client's connection may serve another request. An HTTP/1.0 client's never
@@ -252,10 +273,10 @@ impl ResponseHead {
     /// An empty head. Allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self { raw: Raw::new(), status: 0, reason: (0, 0), version: Version::Http11 }
+        Self { raw: Raw::new(LineEnds::LfToo), status: 0, reason: (0, 0), version: Version::Http11 }
     }
 
-    /// The status, 100 to 599. 0 before completion.
+    /// The status, 100 to 999: what is over 599 has no class, and is still a response (RFC 9110 §15). 0 before completion.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status
@@ -304,6 +325,8 @@ const REQUEST: Kind = Kind {
     first_byte: |byte| match byte {
         // A TLS record of type handshake.
         0x16 => Err(Malformed::TlsClientHello),
+        // The versions of SOCKS.
+        4 | 5 => Err(Malformed::Socks),
         0 => Err(Malformed::Nul),
         byte if is_tchar(byte) => Ok(()),
         _ => Err(Malformed::BadMethod),

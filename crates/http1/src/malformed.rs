@@ -29,6 +29,13 @@ macro_rules! rules {
                 match self { $(Self::$variant => $status),+ }
             }
 
+            /// What is wrong, without the remedy: that is for whoever can change the message.
+            #[must_use]
+            pub fn complaint(self) -> &'static str {
+                let sentence = match self { $(Self::$variant => $sentence),+ };
+                sentence.split_once("; ").map_or(sentence, |(complaint, _)| complaint)
+            }
+
             /// Where the rule is written, such as `RFC 9112 §2.2`.
             #[must_use]
             pub const fn rfc(self) -> &'static str {
@@ -54,6 +61,8 @@ rules! {
         "the head contains a NUL byte; remove it";
     TlsClientHello, 400, "RFC 9112 §3", "tls-client-hello",
         "this port speaks plain HTTP; use http:// in the proxy's URL, not https://";
+    Socks, 400, "RFC 1928 §3", "socks",
+        "this port speaks HTTP, not SOCKS; use http:// in the proxy's URL, not socks5://";
     RequestLineTooLong, 414, "RFC 9112 §3", "request-line-too-long",
         "the request line is too long; shorten the URL";
     HeadTooLarge, 431, "RFC 6585 §5", "head-too-large",
@@ -79,7 +88,7 @@ rules! {
     StatusLine, 400, "RFC 9112 §4", "status-line",
         "the status line is not a version, three digits and a reason phrase";
     StatusCode, 400, "RFC 9110 §15", "status-code",
-        "the status code is not between 100 and 599";
+        "the status code is not between 100 and 999";
 
     // Field lines.
     ObsFold, 400, "RFC 9112 §5.2", "obs-fold",

@@ -9,7 +9,7 @@ use crate::fields::{Field, Name, Names, list};
 use crate::index::{Index, Slots, Tokens, ends_lines_in_crlf, with_slots};
 use crate::malformed::Malformed;
 use crate::message::{HeadLimits, Received};
-use crate::scan::Scanner;
+use crate::scan::{LineEnds, Scanner};
 
 /// How much of a start line is kept for the log when it is refused.
 const START_LINE_FOR_LOG: usize = 256;
@@ -44,14 +44,14 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    pub(crate) const fn new() -> Self {
+    pub(crate) const fn new(ends: LineEnds) -> Self {
         Self {
             bytes: Vec::new(),
             index: Index::new(),
             nominations: Nominations::new(),
             connection: Connection::NONE,
             taken: 0,
-            scanner: Scanner::head(),
+            scanner: Scanner::head(ends),
             stage: Stage::Receiving,
         }
     }
@@ -62,7 +62,7 @@ impl Raw {
         self.nominations.clear();
         self.connection = Connection::NONE;
         self.taken = 0;
-        self.scanner = Scanner::head();
+        self.scanner = Scanner::head(self.scanner.ends());
         self.stage = Stage::Receiving;
     }
 
@@ -202,7 +202,8 @@ impl Raw {
         let window = input.get(..limits.bytes).unwrap_or(input);
         let (len, start) = with_slots(0, |slots| {
             let tokens = tokenize(window, slots)?;
-            if tokens.fields.len() > limits.fields || !ends_lines_in_crlf(window, &tokens) {
+            let ends_well = self.scanner.ends() == LineEnds::LfToo || ends_lines_in_crlf(window, &tokens);
+            if tokens.fields.len() > limits.fields || !ends_well {
                 return None;
             }
             self.index.keep(window, &tokens);

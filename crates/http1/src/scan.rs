@@ -19,22 +19,35 @@ enum State {
     EndCr,
 }
 
-/// An incremental scan for the empty line. It refuses CR and LF that are not together.
+/// Whether a LF alone ends a line too (RFC 9112 §2.2 lets a recipient take it). A CR alone never does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LineEnds {
+    CrLf,
+    LfToo,
+}
+
+/// An incremental scan for the empty line. It refuses CR and LF that are not together, but for a LF that may be alone.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scanner {
     state: State,
+    ends: LineEnds,
     lines: usize,
 }
 
 impl Scanner {
     /// For a head: empty lines before it are skipped.
-    pub(crate) const fn head() -> Self {
-        Self { state: State::Before, lines: 0 }
+    pub(crate) const fn head(ends: LineEnds) -> Self {
+        Self { state: State::Before, ends, lines: 0 }
     }
 
     /// For a trailer section, which may be nothing but the empty line.
     pub(crate) const fn trailers() -> Self {
-        Self { state: State::LineStart, lines: 0 }
+        Self { state: State::LineStart, ends: LineEnds::CrLf, lines: 0 }
+    }
+
+    /// Which line ends it takes.
+    pub(crate) const fn ends(&self) -> LineEnds {
+        self.ends
     }
 
     /// How many lines have ended, without the empty ones.
@@ -90,6 +103,11 @@ impl Scanner {
                             self.state = State::LineCr;
                             rest = tail;
                         }
+                        [_lf, tail @ ..] if self.ends == LineEnds::LfToo => {
+                            self.end_line(max_lines, too_many)?;
+                            self.state = State::LineStart;
+                            rest = tail;
+                        }
                         _ => return Err(Malformed::BareLf),
                     }
                 }
@@ -105,6 +123,9 @@ impl Scanner {
                     b'\r' => {
                         self.state = State::EndCr;
                         rest = tail;
+                    }
+                    b'\n' if self.ends == LineEnds::LfToo => {
+                        return Ok(Some(input.len().saturating_sub(tail.len())));
                     }
                     b'\n' => return Err(Malformed::BareLf),
                     _ => self.state = State::Line,

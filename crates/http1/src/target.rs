@@ -29,7 +29,8 @@ pub struct Authority<'a> {
     pub text: &'a str,
     /// The host in `text`.
     pub host: Host<'a>,
-    /// The port in `text`, 1 to 65535. None also if it is empty, as in `host:`.
+    /// The port in `text`, 1 to 65535. None also if it is empty, as in `host:`. It may have been written with zeros
+    /// before it (RFC 3986 §3.2.3), which [`Authority::parts`] leaves out.
     pub port: Option<u16>,
 }
 
@@ -109,7 +110,12 @@ impl Target<'_> {
                     out.extend_from_slice(path_and_query);
                 }
             },
-            Self::Authority(authority) => out.extend_from_slice(authority.text.as_bytes()),
+            Self::Authority(authority) => {
+                let (host, port) = authority.parts();
+                for part in [host, ":", port] {
+                    out.extend_from_slice(part.as_bytes());
+                }
+            }
             Self::Origin(path_and_query) => out.extend_from_slice(path_and_query),
             Self::Asterisk => out.push(b'*'),
         }
@@ -126,6 +132,17 @@ impl<'a> Authority<'a> {
         Self::read(bytes)
             // An @ is no part of any host or port, so it has led here; it is what to tell.
             .map_err(|why| if bytes.contains(&b'@') { Malformed::Userinfo } else { why })
+    }
+
+    /// What has one form, whatever stands in `text`: the host as written, and the digits of the port without zeros
+    /// before them; `""` if there is no port.
+    #[inline]
+    #[must_use]
+    pub fn parts(&self) -> (&'a str, &'a str) {
+        match (self.port, self.text.rsplit_once(':')) {
+            (Some(_), Some((host, digits))) => (host, digits.trim_start_matches('0')),
+            _ => (self.text.strip_suffix(':').unwrap_or(self.text), ""),
+        }
     }
 
     fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
@@ -264,9 +281,12 @@ fn is_number(label: &str) -> bool {
     }
 }
 
-/// 1 to 5 digits, 1 to 65535. None if there are no digits at all.
+/// More digits than this are no port, whatever they say.
+const PORT_DIGITS: usize = 64;
+
+/// 1 to 65535 in decimal, perhaps with zeros before it. None if there are no digits at all.
 fn port(digits: &[u8]) -> Result<Option<u16>, Malformed> {
-    if digits.len() > 5 {
+    if digits.len() > PORT_DIGITS {
         return Err(Malformed::BadPort);
     }
     let mut port: u16 = 0;

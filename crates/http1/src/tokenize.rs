@@ -42,12 +42,14 @@ pub(crate) fn request<'b, 's>(bytes: &'b [u8], slots: Slots<'b, 's>) -> Option<T
 #[inline]
 pub(crate) fn response<'b, 's>(bytes: &'b [u8], slots: Slots<'b, 's>) -> Option<Tokens<'b, 's, StatusLine>> {
     let mut response = Response::new(&mut []);
-    let config = ParserConfig::default();
+    let mut config = ParserConfig::default();
+    // RFC 9112 §5.1: a proxy removes them.
+    config.allow_spaces_after_header_name_in_responses(true);
     let Ok(Status::Complete(len)) = config.parse_response_with_uninit_headers(&mut response, bytes, slots) else {
         return None;
     };
     // It takes any three digits.
-    let status = response.code.filter(|status| (100..=599).contains(status))?;
+    let status = response.code.filter(|status| (100..=999).contains(status))?;
     let start = StatusLine { status, reason: reason(bytes), version: version(response.version?)? };
     Some(Tokens { len, start, fields: response.headers })
 }
@@ -64,7 +66,7 @@ fn version(minor: u8) -> Option<Version> {
 fn reason(head: &[u8]) -> (u32, u32) {
     let rest = head.get(13..).unwrap_or_default();
     let end = match head.get(12) {
-        Some(b' ') => memchr::memchr(b'\r', rest).unwrap_or(rest.len()),
+        Some(b' ') => memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len()),
         _ => 0,
     };
     span(head, rest.get(..end).unwrap_or_default())

@@ -1,12 +1,16 @@
 //! Answers that we make ourselves, pure: well framed, typed, dated, and saying who failed, how,
 //! and what a user can do (RFC 9110 §15, RFC 9209).
 
+mod hint;
+
 use std::time::SystemTime;
 
 use sluicegate_http1::{Name, RequestHead};
 
 use crate::forward::write_date;
 use crate::record::Fault;
+
+pub(crate) use hint::hint;
 
 /// What a person sees who opens the proxy's address in a browser, or forgets the `-x`.
 pub(crate) const NOT_A_WEBSITE: &str = "This is an HTTP proxy, not a web site. Requests to it name the whole URL \
@@ -40,9 +44,9 @@ pub(crate) fn write(answer: &Answer<'_>, is_head: bool, close: bool, out: &mut V
     }
 }
 
-/// Writes the answer that names `fault`.
-pub(crate) fn write_fault(fault: &Fault, is_head: bool, close: bool, out: &mut Vec<u8>) {
-    let mut body = format!("{} {}: {fault}.\n", fault.status(), reason(fault.status()));
+/// Writes the answer that names `fault`, with its [`hint`].
+pub(crate) fn write_fault(fault: &Fault, hint: &str, is_head: bool, close: bool, out: &mut Vec<u8>) {
+    let mut body = format!("{} {}: {fault}{hint}.\n", fault.status(), reason(fault.status()));
     let mut fields = String::from("Cache-Control: no-store\r\n");
     if let Fault::Request(rule) = fault {
         body.push_str(&format!("Rule: {} ({}).\n", rule.name(), rule.rfc()));

@@ -82,8 +82,9 @@ pub(crate) fn write_request(head: &RequestHead, route: &RequestRoute<'_>, out: &
     push(out, &[head.method(), b" "]);
     route.target.write_origin_form(head.method(), out);
     push(out, &[b" HTTP/1.1\r\n"]);
-    let host = authority.text.strip_suffix(':').unwrap_or(authority.text);
-    let host = |out: &mut Vec<u8>| push(out, &[b"Host: ", host.as_bytes(), b"\r\n"]);
+    let (host, port) = authority.parts();
+    let colon: &[u8] = if port.is_empty() { b"" } else { b":" };
+    let host = |out: &mut Vec<u8>| push(out, &[b"Host: ", host.as_bytes(), colon, port.as_bytes(), b"\r\n"]);
     if head.field(Name::Host).is_none() {
         host(out);
     }
@@ -225,9 +226,12 @@ fn write_via(received: Version, pseudonym: Option<&str>, out: &mut Vec<u8>) {
     }
 }
 
-/// What a head may measure when it leaves: each field may gain a space behind its colon.
+/// What a head may measure when it leaves: each field may gain a space behind its colon, and a CR before its LF.
 fn staged_size(bytes: usize, fields: usize, edits: Option<&Edits>) -> usize {
-    bytes.saturating_add(fields).saturating_add(ADDED_TO_HEADS).saturating_add(edits.map_or(0, Edits::len))
+    bytes
+        .saturating_add(fields.saturating_mul(2))
+        .saturating_add(ADDED_TO_HEADS)
+        .saturating_add(edits.map_or(0, Edits::len))
 }
 
 fn push(out: &mut Vec<u8>, parts: &[&[u8]]) {

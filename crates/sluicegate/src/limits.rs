@@ -199,10 +199,10 @@ impl Limits {
     /// What one connection holds at most, but for what is in pipes ([`Limits::bulk`]).
     #[must_use]
     pub fn bound(&self) -> Bound {
-        // As it came, as it leaves (a space more per field, and what we add), trailers of half its size.
+        // As it came, as it leaves (a space and a CR more per field, and what we add), trailers of half its size.
         let heads = |of: HeadLimits| {
             let twice = of.bytes.saturating_mul(2).saturating_add(of.bytes / 2);
-            twice.saturating_add(of.fields).saturating_add(ADDED_TO_HEADS)
+            twice.saturating_add(of.fields.saturating_mul(2)).saturating_add(ADDED_TO_HEADS)
         };
         // A list of spans grows in powers of two.
         let listed = |fields: usize| fields.checked_next_power_of_two().unwrap_or(fields).saturating_mul(44);

@@ -144,7 +144,7 @@ pub enum Fault {
     #[error("the origin stopped reading the request")]
     OriginNotReading,
     /// The origin's response breaks a rule of HTTP.
-    #[error("the origin's response is not valid HTTP: {0}")]
+    #[error("{}", of_response(*.0))]
     Response(Malformed),
     /// The origin switched to a protocol that nobody asked for.
     #[error("the origin switched to a protocol that was not asked for")]
@@ -216,6 +216,16 @@ impl Fault {
             Self::Undecided | Self::Answer(_) => "proxy_internal_error",
             Self::Route(_) => "proxy_configuration_error",
         }
+    }
+}
+
+/// What is wrong with a response, for somebody who can change nothing about it.
+fn of_response(rule: Malformed) -> String {
+    match rule {
+        Malformed::HeadTooLarge => "the head of the origin's response is larger than this proxy accepts".to_owned(),
+        Malformed::TooManyFields => "the origin's response has more fields than this proxy accepts".to_owned(),
+        Malformed::TrailersTooLarge => "the origin's response has more trailers than this proxy accepts".to_owned(),
+        rule => format!("the origin's response is not valid HTTP: {}", rule.complaint()),
     }
 }
 

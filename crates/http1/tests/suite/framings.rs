@@ -141,7 +141,8 @@ fn responses() {
     for (method, line) in
         [("GET", "1.1 200 OK"), ("HEAD", "1.1 200 OK"), ("GET", "1.1 204 No Content"), ("GET", "1.1 304 Not Modified")]
     {
-        for &(fields, why) in UNCLEAR {
+        // Blanks before the colon are removed from a response, and not judged.
+        for &(fields, why) in UNCLEAR.iter().filter(|(_, why)| *why != Malformed::SpaceBeforeColon) {
             assert_eq!(response(method, line, fields), Err(why), "{line} {fields:?}");
         }
     }

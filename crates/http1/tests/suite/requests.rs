@@ -130,7 +130,10 @@ fn line_ends_and_first_bytes() {
         (b"\r\n\x16", TlsClientHello),
         (b"\x80\x2e\x01", BadMethod),
         (b"{\"jsonrpc\": 1}", BadMethod),
-        (b"\x05\x01\x00", BadMethod),
+        (b"\x05\x01\x00", Socks),
+        (b"\x05", Socks),
+        (b"\x04\x01\x00\x50\x7f\x00\x00\x01\x00", Socks),
+        (b"\x06", BadMethod),
         (b"\0", Nul),
     ] {
         let outcome = receive::<RequestHead>(input, &HeadLimits::default());

@@ -25,6 +25,8 @@ fn absolute_forms_that_are_accepted() {
         ("http://h:/", "h:", Host::Name("h"), None, "/"),
         ("http://h:80/", "h:80", Host::Name("h"), Some(80), "/"),
         ("http://h:00080/", "h:00080", Host::Name("h"), Some(80), "/"),
+        ("http://h:000000000000080/", "h:000000000000080", Host::Name("h"), Some(80), "/"),
+        ("http://[::1]:0008000/", "[::1]:0008000", v6("::1"), Some(8000), "/"),
         ("http://h:65535?", "h:65535", Host::Name("h"), Some(65535), "?"),
         ("HTTP://h/", "h", Host::Name("h"), None, "/"),
         ("hTTp://LOCALHOST:1/", "LOCALHOST:1", Host::Name("LOCALHOST"), Some(1), "/"),
@@ -97,10 +99,11 @@ fn absolute_forms_that_are_refused() {
         ("http://h:-80/", BadPort),
         ("http://h:+80/", BadPort),
         ("http://h:0/", BadPort),
+        ("http://h:065536/", BadPort),
+        ("http://[::1]:00099999/", BadPort),
         ("http://h:00000/", BadPort),
         ("http://h:65536/", BadPort),
         ("http://h:99999/", BadPort),
-        ("http://h:000080/", BadPort),
         ("http://h:80:80/", BadPort),
         ("http://h:8_0/", BadPort),
         ("http://h:80\\/", BadPort),
@@ -248,6 +251,29 @@ fn authorities_are_displayed_without_an_empty_port() {
     ] {
         assert_eq!(Authority::parse(text.as_bytes()).expect(text).to_string(), shown);
     }
+}
+
+/// A port has one form, however it was written (RFC 3986 §3.2.3); and there is an end to its zeros.
+#[test]
+fn a_port_is_a_number() {
+    for (text, parts) in [
+        ("h", ("h", "")),
+        ("h:", ("h", "")),
+        ("h:80", ("h", "80")),
+        ("h:00080", ("h", "80")),
+        ("[::1]", ("[::1]", "")),
+        ("[::1]:", ("[::1]", "")),
+        ("[::1]:000800", ("[::1]", "800")),
+        ("1.2.3.4:065535", ("1.2.3.4", "65535")),
+    ] {
+        assert_eq!(Authority::parse(text.as_bytes()).expect(text).parts(), parts);
+    }
+    let zeros = |n: usize| format!("h:{}", "0".repeat(n) + "80");
+    assert!(Authority::parse(zeros(62).as_bytes()).is_ok());
+    assert_eq!(Authority::parse(zeros(63).as_bytes()), Err(Malformed::BadPort));
+    let mut out = Vec::new();
+    parse(b"CONNECT", b"h:000443").unwrap().write_origin_form(b"CONNECT", &mut out);
+    assert_eq!(out, b"h:443");
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl Pipes<'_, '_> {
         // What an origin did not take of this request must not stand before the next one.
         self.request.unstage();
         self.response.clear();
-        write(head.method() == b"HEAD", !goes_on, self.response.stage());
+        write(head.method_so_far() == b"HEAD", !goes_on, self.response.stage());
         story.told.status = status;
         story.told.head = self.response.stage().len() as u64;
         let limits = cx.worker.limits();
@@ -68,11 +68,9 @@ impl Pipes<'_, '_> {
         fault: Fault,
     ) -> Next {
         story.ended = fault.ended();
-        let next = self
-            .answer(cx, story, head, fault.status(), |is_head, close, out| {
-                answer::write_fault(&fault, is_head, close, out)
-            })
-            .await;
+        let hint = answer::hint(&fault, head.request_line_so_far(), cx.worker.limits());
+        let write = |is_head, close, out: &mut Vec<u8>| answer::write_fault(&fault, &hint, is_head, close, out);
+        let next = self.answer(cx, story, head, fault.status(), write).await;
         story.fault = Some(fault);
         next
     }

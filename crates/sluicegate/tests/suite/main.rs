@@ -23,6 +23,7 @@ mod kept_and_forbidden;
 mod leaving;
 mod leftovers;
 mod logins;
+mod messages;
 mod once;
 mod origins;
 mod panics;

@@ -201,13 +201,13 @@ fn a_name_that_does_not_exist_is_an_answer() {
 fn a_malformed_response_is_a_502() {
     let gate = Gate::start();
     let cases = [
-        ("HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n", "bare-lf"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\n\n", "bare-lf"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc", "unequal-content-lengths"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "two-lengths"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "chunked-not-last"),
         ("HTTP/1.1 200 OK\r\n X: folded\r\n\r\n", "obs-fold"),
-        ("HTTP/1.1 200 OK\r\nX : 1\r\n\r\n", "space-before-colon"),
-        ("HTTP/1.1 600 No\r\n\r\n", "status-code"),
+        ("HTTP/1.1 200 OK\r\nX Y: 1\r\n\r\n", "bad-name-byte"),
+        ("HTTP/1.1 099 No\r\n\r\n", "status-code"),
         ("HTTP/1.1 200 OK\r\nX: \0\r\n\r\n", "nul"),
         ("SSH-2.0-OpenSSH_9.2\r\n", "status-line"),
         ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "transfer-encoding-in-1.0"),

@@ -113,7 +113,8 @@ fn strictly(text: &[u8]) -> Option<Option<Framing>> {
     for line in text.split("\r\n").skip(1).take_while(|line| !line.is_empty()) {
         let (name, value) = line.split_once(':')?;
         let value = value.trim_matches([' ', '\t']);
-        match name.to_ascii_lowercase().as_str() {
+        // A request with a blank there has been refused.
+        match name.trim_end_matches([' ', '\t']).to_ascii_lowercase().as_str() {
             "content-length" => lengths.push(value),
             "transfer-encoding" => codings.push(value),
             _ => {}

@@ -55,13 +55,29 @@ pub fn response_head(input: &[u8]) -> bool {
     let Some(head) = any_cut::<ResponseHead>(input) else {
         return false;
     };
-    assert!((100..=599).contains(&head.status()));
+    assert!((100..=999).contains(&head.status()));
     assert!(!head.reason().iter().any(|byte| b"\r\n\0".contains(byte)));
     let _ = head.persists();
+    check_canonical(&head);
     for method in [&b"GET"[..], b"HEAD", b"CONNECT"] {
         let _ = framing::response(&head, method);
     }
     true
+}
+
+/// What is passed on is read alike by every strict reader, however it was written.
+fn check_canonical(head: &ResponseHead) {
+    let mut written = format!("HTTP/1.1 {} ", head.status()).into_bytes();
+    written.extend([head.reason(), b"\r\n"].concat());
+    head.write_fields(&mut written, Names::of(&[]), None::<fn(&[u8]) -> bool>, |field, out| {
+        out.extend([field.name, b": ", field.value, b"\r\n"].concat());
+    });
+    written.extend(b"\r\n");
+    let lines = head.fields().map(|field| [field.name, b": ", field.value, b"\r\n"].concat());
+    assert!(written.ends_with(&[lines.collect::<Vec<_>>().concat(), b"\r\n".to_vec()].concat()));
+    for (at, byte) in written.iter().enumerate() {
+        assert_eq!(*byte == b'\n', at > 0 && written[at - 1] == b'\r', "CR and LF stand together");
+    }
 }
 
 /// What an origin is sent is one word, and the authority has one reading.
@@ -108,7 +124,7 @@ fn any_cut<H: Head>(input: &[u8]) -> Option<H> {
     }
 
     let (taken, head) = whole.ok()??;
-    assert!(bytes[..taken].ends_with(head.bytes()) && head.bytes().ends_with(b"\r\n\r\n"));
+    assert!(bytes[..taken].ends_with(head.bytes()) && H::ENDS.iter().any(|end| head.bytes().ends_with(end)));
     assert!(bytes[..taken - head.bytes().len()].chunks(2).all(|line| line == b"\r\n"), "empty lines before it");
     let alone = seen(&receive::<H>([head.bytes()], &limits));
     assert_eq!(alone, Ok(Some((head.bytes().len(), head.bytes().to_vec(), head.seen()))), "without them");
@@ -175,6 +191,8 @@ pub(super) struct Seen {
 
 /// Either kind of head.
 pub(super) trait Head: Debug {
+    /// What it may end in.
+    const ENDS: &[&[u8]];
     fn new() -> Self;
     fn receive(&mut self, input: &[u8], limits: &HeadLimits) -> Result<Received, Malformed>;
     fn seen(&self) -> Seen;
@@ -184,8 +202,9 @@ pub(super) trait Head: Debug {
 }
 
 macro_rules! head {
-    ($head:ident, $start:expr) => {
+    ($head:ident, $ends:expr, $start:expr) => {
         impl Head for $head {
+            const ENDS: &[&[u8]] = $ends;
             fn new() -> Self {
                 Self::new()
             }
@@ -218,8 +237,8 @@ macro_rules! head {
     };
 }
 
-head!(RequestHead, |head| (head.method().to_vec(), head.target().to_vec()));
-head!(ResponseHead, |head| match head.status() {
+head!(RequestHead, &[b"\r\n\r\n"], |head| (head.method().to_vec(), head.target().to_vec()));
+head!(ResponseHead, &[b"\n\r\n", b"\n\n"], |head| match head.status() {
     0 => Default::default(),
     status => (status.to_string().into_bytes(), head.reason().to_vec()),
 });

@@ -38,10 +38,10 @@ pub(crate) struct Asking<'a> {
 impl Asking<'_> {
     /// What an idle connection is found by: `host:port`, in lower case, and its pool.
     pub(super) fn key(&self) -> Vec<u8> {
-        let mut key = text(self.to).to_ascii_lowercase().into_bytes();
-        if self.to.port.is_none() {
-            key.extend_from_slice(DEFAULT_PORT);
-        }
+        let (host, port) = parts(self.to);
+        let mut key = host.to_ascii_lowercase().into_bytes();
+        key.push(b':');
+        key.extend_from_slice(port.as_bytes());
         if let Some(pool) = self.pool {
             key.push(BEHIND);
             key.extend_from_slice(pool.as_bytes());
@@ -50,14 +50,13 @@ impl Asking<'_> {
     }
 }
 
-const DEFAULT_PORT: &[u8] = b":80";
-
 /// Stands in no authority.
 const BEHIND: u8 = b'/';
 
-/// An authority without the colon of an empty port.
-fn text(to: Authority<'_>) -> &str {
-    to.text.strip_suffix(':').unwrap_or(to.text)
+/// Host and port in their one form, the port also where it was left out.
+fn parts(to: Authority<'_>) -> (&str, &str) {
+    let (host, port) = to.parts();
+    (host, if port.is_empty() { "80" } else { port })
 }
 
 /// A connection that may carry more than one request.
@@ -115,10 +114,10 @@ impl Kept {
 
     /// Whether it is what is wanted: by its key, which needs none built to compare.
     pub(super) fn leads_to(&self, asking: &Asking<'_>) -> bool {
-        let text = text(asking.to).as_bytes();
-        let (host, rest) = self.key.split_at_checked(text.len()).unwrap_or_default();
-        let same = host == text || host.eq_ignore_ascii_case(text);
-        let rest = if asking.to.port.is_none() { rest.strip_prefix(DEFAULT_PORT) } else { Some(rest) };
+        let (asked, port) = parts(asking.to);
+        let (host, rest) = self.key.split_at_checked(asked.len()).unwrap_or_default();
+        let same = host == asked.as_bytes() || host.eq_ignore_ascii_case(asked.as_bytes());
+        let rest = rest.strip_prefix(b":").and_then(|rest| rest.strip_prefix(port.as_bytes()));
         same && match (asking.pool, rest) {
             (None, Some(rest)) => rest.is_empty(),
             (Some(pool), Some([BEHIND, rest @ ..])) => rest == pool.as_bytes(),
@@ -136,7 +135,7 @@ mod tests {
     async fn leads_where_its_key_says_and_for_whom() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let all = ["a", "A:80", "a:", "a:81", "b", "ab", "a:8", "a:80", "[::1]", "[::1]:80", "1.2.3.4:80"];
+        let all = ["a", "A:80", "a:", "a:81", "b", "ab", "a:8", "a:80", "a:0080", "[::1]", "[::1]:080", "1.2.3.4:80"];
         let all = all.map(|text| Authority::parse(text.as_bytes()).unwrap());
         let all =
             all.into_iter().flat_map(|to| [None, Some(""), Some("x"), Some("xy"), Some("X")].map(|pool| (to, pool)));
