@@ -6,13 +6,14 @@ mod reply;
 mod serve;
 mod story;
 
+use std::io;
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use sluicegate_http1::{HeadLimits, Malformed, Received, RequestHead, ResponseHead};
-use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::close::{self, Lingered};
 use crate::exchange::watch;
@@ -22,7 +23,7 @@ use crate::pipe::Pipe;
 use crate::policy::{AllowAll, Policy};
 use crate::record::{Client, Fault};
 use crate::transport::{self, Tcp, Transport};
-use crate::worker::Worker;
+use crate::worker::{Share, Worker};
 
 /// What every step of a connection needs, and none changes.
 pub(crate) struct Cx<'a, C, P> {
@@ -43,7 +44,7 @@ pub(crate) struct Busy<'w> {
     /// The request, or its first byte, had come before the response to the one before it was through.
     is_pipelined: bool,
     /// Its share of `Limits::memory_total`, while it may hold anything.
-    memory: Option<SemaphorePermit<'w>>,
+    memory: Share<'w>,
 }
 
 /// A working state that waits for the next request without a share of the memory may hold this much, in bytes.
@@ -153,7 +154,7 @@ async fn busy<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>) -> Next {
         response_head: ResponseHead::new(),
         last: None,
         is_pipelined: false,
-        memory: None,
+        memory: Share::of(cx.worker.shared.memory.as_ref()),
     };
     let underway = Underway(cx);
     let next = serve_all(cx, &mut busy).await;
@@ -189,7 +190,7 @@ async fn close<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) 
         Lingered::TooMuch => return Next::Abort,
         Lingered::StillOpen => {}
     }
-    busy.memory = None;
+    busy.memory.give_back();
     if close::wait_for_end(cx.client, limits, cx.flow).await { Next::Abort } else { Next::Gone }
 }
 
@@ -249,11 +250,12 @@ async fn read_head<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Bu
     loop {
         match receive(&mut busy.head, &mut busy.request, &limits.head) {
             Ok(true) => return Asks::Request,
+            Ok(false) if busy.head.is_empty() => busy.memory.give_back(),
             Ok(false) => {}
             Err(rule) => return Asks::Nonsense(rule),
         }
         tokio::select! { biased;
-            read = transport::fill(&mut busy.request, cx.client, cx.flow.upward()) => match read {
+            read = fill(cx, busy) => match read {
                 Ok(0) | Err(_) => return Asks::Gone,
                 Ok(_) => {}
             },
@@ -267,9 +269,19 @@ async fn read_head<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Bu
     }
 }
 
+/// Reads more of a head. While nothing but empty lines has come, nothing is held for it: their sender's deadline goes on.
+async fn fill<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) -> io::Result<usize> {
+    busy.request.release();
+    if busy.head.is_empty() && cx.client.knows_readable() {
+        transport::readable(cx.client).await?;
+    }
+    busy.memory.take().await;
+    transport::fill(&mut busy.request, cx.client, cx.flow.upward()).await
+}
+
 /// Waits, holding nothing, for the first bytes of a request; takes them once there is memory.
 async fn first_bytes<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Result<(), Asks> {
-    busy.memory = None;
+    busy.memory.give_back();
     busy.shrink();
     loop {
         cx.flow.enter(Phase::Idle);
@@ -301,7 +313,7 @@ async fn first_bytes<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut 
             Ok(Some(0)) | Err(_) => return Err(Asks::Gone),
             Ok(Some(_)) => return Ok(()),
             // "Readable" was a hint.
-            Ok(None) => busy.memory = None,
+            Ok(None) => busy.memory.give_back(),
         }
     }
 }
@@ -331,15 +343,13 @@ fn quiet<C: Transport>(alarm: Alarm) -> Asks {
 /// Reserves the connection's whole bound at once, for as long as it holds anything; it never
 /// waits for more while it holds some, so no two can wait for each other.
 async fn reserve<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Result<(), Asks> {
-    let Some(memory) = &cx.worker.shared.memory else { return Ok(()) };
-    if let Ok(permit) = memory.try_acquire() {
-        busy.memory = Some(permit);
+    if busy.memory.try_take() {
         return Ok(());
     }
     cx.flow.enter(Phase::Admitting);
     cx.flow.allow(Some(cx.worker.limits().memory_wait));
     tokio::select! { biased;
-        permit = memory.acquire() => busy.memory = permit.ok(),
+        () = busy.memory.take() => {}
         _ = cx.client.hangup(watch(cx.worker.limits())) => return Err(Asks::Gone),
         alarm = cx.flow.alarm() => return Err(match alarm {
             Alarm::Deadline => Asks::NoMemory,

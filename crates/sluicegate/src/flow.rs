@@ -168,6 +168,18 @@ impl Flow {
         self.wait(|_| true)
     }
 
+    /// Resolves when both ways hold nothing and wait for nothing but their sources, if anything has moved since `before`:
+    /// with how much that was. Polled only after both.
+    pub(crate) fn rests(&self, before: Option<u64>) -> impl Future<Output = u64> {
+        poll_fn(move |_| {
+            let moved = self.up.taken().wrapping_add(self.down.taken());
+            match self.up.is_at_rest() && self.down.is_at_rest() && before != Some(moved) {
+                true => Poll::Ready(moved),
+                false => Poll::Pending,
+            }
+        })
+    }
+
     /// Whether no further request is to be begun.
     pub(crate) fn is_draining(&self) -> bool {
         self.clock.is_draining()

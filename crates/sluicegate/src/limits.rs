@@ -29,7 +29,7 @@ pub struct Limits {
     /// A response's status line and fields. Default 16,384 bytes, 500 fields.
     pub response_head: HeadLimits,
     /// Bytes for all connections at once, over all workers: each that is not idle reserves its
-    /// whole bound, and waits for it. Default `None`: `max_connections` times the bound.
+    /// whole bound, and waits for it; a tunnel in which nothing is on its way gives it back meanwhile. Default `None`: `max_connections` times the bound.
     pub memory_total: Option<usize>,
     /// How long a request waits for `memory_total` before it is answered with 503. Default 1 s.
     pub memory_wait: Duration,
@@ -64,7 +64,8 @@ pub struct Limits {
     pub body_timeout: Option<Duration>,
     /// No byte in either direction of a tunnel. Default 1 h.
     pub tunnel_idle_timeout: Option<Duration>,
-    /// The same once one side has ended. Default 5 min.
+    /// The same once one side has ended. Default 5 min. If that was the client, the origin has no longer than
+    /// `abort_timeout`, unless `half_close` is [`HalfClose::Allow`].
     pub half_closed_timeout: Option<Duration>,
     /// How long a client that still sends is read after the last answer. Default 5 s.
     pub linger_timeout: Duration,

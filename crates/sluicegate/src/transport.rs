@@ -66,6 +66,11 @@ pub trait Transport: Send + Sync {
     /// hold a buffer meanwhile.
     const KNOWS_READABLE: bool = false;
 
+    /// The same of this stream, where it is not the same for all of its type.
+    fn knows_readable(&self) -> bool {
+        Self::KNOWS_READABLE
+    }
+
     /// A hint that a read may find something, so that no buffer is held before. A stream that
     /// cannot tell is always ready.
     ///

@@ -1,50 +1,117 @@
 //! CONNECT and Upgrade: the same two pumps, without framing. An end on one side passes on after
 //! what came before it; the other direction goes on (RFC 9110 §9.3.6).
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
 use sluicegate_http1::Framing;
 use sluicegate_http1::chunked::ChunkLimits;
 
 use crate::exchange::Stop;
 use crate::flow::{Alarm, BodySource, Flow, Lane, Phase};
-use crate::limits::Limits;
+use crate::limits::{HalfClose, Limits};
 use crate::pipe::{Encoding, Pipe};
 use crate::record::Fault;
 use crate::transport::{self, End, Hangup, Transport, Watch};
+use crate::worker::Share;
 
-/// Moves bytes both ways until both sides have ended. What either pipe holds already goes first.
-pub(crate) async fn tunnel<C: Transport, O: Transport>(
+/// Two sides, the pipes between them, and the share of the memory that those may take.
+pub(crate) struct Tunnel<'t, 'p, C, O> {
+    pub(crate) client: &'t C,
+    pub(crate) origin: &'t O,
+    pub(crate) up: &'t mut Pipe<'p>,
+    pub(crate) down: &'t mut Pipe<'p>,
+    /// Given back while neither pipe holds anything; None keeps it.
+    pub(crate) share: Option<&'t mut Share<'p>>,
+    pub(crate) limits: &'t Limits,
+    pub(crate) flow: &'t Flow,
+}
+
+/// Which sides are still read.
+struct Open {
+    client: AtomicBool,
+    origin: AtomicBool,
+}
+
+impl<C: Transport, O: Transport> Tunnel<'_, '_, C, O> {
+    /// Moves bytes both ways until both sides have ended. What either pipe holds already goes first.
+    pub(crate) async fn run(self) -> Result<(), Stop> {
+        let Tunnel { client, origin, up, down, share, limits, flow } = self;
+        flow.allow(limits.tunnel_idle_timeout);
+        flow.enter(Phase::Tunnel);
+        flow.fed_by(BodySource::Origin);
+        up.begin(Framing::UntilClose, Encoding::Identity, ChunkLimits::default());
+        down.begin(Framing::UntilClose, Encoding::Identity, ChunkLimits::default());
+        let open = &Open { client: AtomicBool::new(true), origin: AtomicBool::new(true) };
+        let upward = async {
+            one_way(up, client, origin, flow.upward(), &open.client).await.map_err(|end| match end {
+                End::Sink => Stop::Origin(Fault::OriginClosed),
+                _ => Stop::Gone(Hangup::Reset),
+            })?;
+            flow.allow(after_the_client(limits));
+            Ok(())
+        };
+        let downward = async {
+            one_way(down, origin, client, flow.downward(), &open.origin).await.map_err(|end| match end {
+                End::Sink => Stop::Gone(Hangup::Reset),
+                _ => Stop::Origin(Fault::OriginClosed),
+            })?;
+            flow.allow(limits.half_closed_timeout);
+            Ok(())
+        };
+        let both = async { tokio::try_join!(downward, upward).map(|_| ()) };
+        // A stream that cannot tell whether it is readable is waited for in its read, with a buffer.
+        let share = share.filter(|_| client.knows_readable() && origin.knows_readable());
+        tokio::select! { biased;
+            both = move_and_rest(both, client, origin, share, flow, open) => both,
+            how = client.hangup(Watch::Reset) => Err(Stop::Gone(how)),
+            _ = origin.hangup(Watch::Reset) => Err(Stop::Origin(Fault::OriginClosed)),
+            alarm = flow.alarm() => Err(match alarm {
+                Alarm::Abort | Alarm::Drain => Stop::Aborted,
+                Alarm::Deadline => Stop::ClientSlow,
+            }),
+        }
+    }
+}
+
+/// How long the origin may be silent once its client has ended. Most clients that end have gone, and their places are
+/// not to be held by whoever ignores it; `HalfClose::Allow` gives the origin its whole time.
+fn after_the_client(limits: &Limits) -> Option<Duration> {
+    let short = limits.abort_timeout.filter(|_| limits.half_close == HalfClose::Abort);
+    limits.half_closed_timeout.into_iter().chain(short).min()
+}
+
+/// Runs `both` directions; while neither holds anything, and nothing comes, the share of the memory is given back. It is
+/// waited for anew before anything is read, when nothing is held: so no two tunnels can wait for each other.
+async fn move_and_rest<C: Transport, O: Transport>(
+    both: impl Future<Output = Result<(), Stop>>,
     client: &C,
     origin: &O,
-    up: &mut Pipe<'_>,
-    down: &mut Pipe<'_>,
-    limits: &Limits,
+    share: Option<&mut Share<'_>>,
     flow: &Flow,
+    open: &Open,
 ) -> Result<(), Stop> {
-    flow.allow(limits.tunnel_idle_timeout);
-    flow.enter(Phase::Tunnel);
-    flow.fed_by(BodySource::Origin);
-    up.begin(Framing::UntilClose, Encoding::Identity, ChunkLimits::default());
-    down.begin(Framing::UntilClose, Encoding::Identity, ChunkLimits::default());
-    let upward = async {
-        one_way(up, client, origin, limits, flow, flow.upward()).await.map_err(|end| match end {
-            End::Sink => Stop::Origin(Fault::OriginClosed),
-            _ => Stop::Gone(Hangup::Reset),
-        })
-    };
-    let downward = async {
-        one_way(down, origin, client, limits, flow, flow.downward()).await.map_err(|end| match end {
-            End::Sink => Stop::Gone(Hangup::Reset),
-            _ => Stop::Origin(Fault::OriginClosed),
-        })
-    };
-    tokio::select! { biased;
-        both = async { tokio::try_join!(downward, upward) } => both.map(|_| ()),
-        how = client.hangup(Watch::Reset) => Err(Stop::Gone(how)),
-        _ = origin.hangup(Watch::Reset) => Err(Stop::Origin(Fault::OriginClosed)),
-        alarm = flow.alarm() => Err(match alarm {
-            Alarm::Abort | Alarm::Drain => Stop::Aborted,
-            Alarm::Deadline => Stop::ClientSlow,
-        }),
+    let mut both = pin!(both);
+    let Some(share) = share else { return both.await };
+    let mut moved = None;
+    loop {
+        tokio::select! { biased;
+            ended = &mut both => return ended,
+            // A share that was taken for a hint that came to nothing is kept, or two hints would chase each other.
+            now = flow.rests(moved) => moved = Some(now),
+        }
+        share.give_back();
+        tokio::select! { biased;
+            _ = transport::readable(client), if open.client.load(Relaxed) => {}
+            _ = transport::readable(origin), if open.origin.load(Relaxed) => {}
+            else => {}
+        }
+        if !share.try_take() {
+            flow.enter(Phase::Admitting);
+            share.take().await;
+            flow.enter(Phase::Tunnel);
+        }
     }
 }
 
@@ -52,12 +119,14 @@ async fn one_way<F: Transport, T: Transport>(
     pipe: &mut Pipe<'_>,
     from: &F,
     to: &T,
-    limits: &Limits,
-    flow: &Flow,
     lane: Lane<'_>,
+    is_open: &AtomicBool,
 ) -> Result<(), End> {
     transport::pump(pipe, from, to, lane).await?;
+    is_open.store(false, Relaxed);
+    // The end is on its way like a byte that the other side has to take.
+    lane.stands(0, true, false);
     transport::shutdown(to).await.map_err(|_| End::Sink)?;
-    flow.allow(limits.half_closed_timeout);
+    lane.stands(0, false, false);
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, O
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::MissedTickBehavior;
 
 use crate::buffer::Pool;
@@ -59,6 +59,39 @@ impl Seldom {
         }
         *given = Some(Instant::now());
         Some(std::mem::take(reasons))
+    }
+}
+
+/// A connection's share of `Limits::memory_total`: room for its whole bound, or for nothing. Without such a limit
+/// there is always enough.
+pub(crate) struct Share<'w> {
+    all: Option<&'w Semaphore>,
+    held: Option<SemaphorePermit<'w>>,
+}
+
+impl<'w> Share<'w> {
+    /// None of it, yet.
+    pub(crate) fn of(all: Option<&'w Semaphore>) -> Self {
+        Self { all, held: None }
+    }
+
+    pub(crate) fn give_back(&mut self) {
+        self.held = None;
+    }
+
+    /// Takes it, if that needs no waiting. Whether there is room now.
+    pub(crate) fn try_take(&mut self) -> bool {
+        if let (Some(all), None) = (self.all, &self.held) {
+            self.held = all.try_acquire().ok();
+        }
+        self.all.is_none() || self.held.is_some()
+    }
+
+    /// Waits until it has been taken. Whoever waits holds nothing: so no two can wait for each other.
+    pub(crate) async fn take(&mut self) {
+        if let (Some(all), None) = (self.all, &self.held) {
+            self.held = all.acquire().await.ok();
+        }
     }
 }
 

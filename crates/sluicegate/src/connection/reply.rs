@@ -4,7 +4,7 @@
 use sluicegate_http1::{Framing, Malformed, RequestHead, ResponseHead, framing};
 
 use super::story::Story;
-use super::{Cx, Next};
+use super::{Cx, KEPT_HEADS, Next};
 use crate::answer;
 use crate::exchange::{Stop, attend};
 use crate::origin::Kept;
@@ -12,7 +12,8 @@ use crate::pipe::Pipe;
 use crate::policy::Policy;
 use crate::record::{Ended, Fault};
 use crate::transport::{self, Cut, Transport, Upstream};
-use crate::tunnel::tunnel;
+use crate::tunnel::Tunnel;
+use crate::worker::Share;
 
 /// Whether another request may follow this one, whatever it is answered: only one without a body is certain
 /// to have ended.
@@ -28,6 +29,7 @@ pub(super) struct Pipes<'b, 'p> {
     pub(super) response_head: &'b mut ResponseHead,
     /// The origin of the request before.
     pub(super) last: &'b mut Option<Kept>,
+    pub(super) memory: &'b mut Share<'p>,
     /// The request had come before the response to the one before it was through.
     pub(super) is_pipelined: bool,
 }
@@ -129,9 +131,20 @@ impl Pipes<'_, '_> {
         origin: &Upstream,
     ) -> Next {
         story.tunnel = true;
-        let limits = cx.worker.limits();
+        self.response_head.shrink();
+        // The log needs it at the end; what it holds meanwhile is not to count.
+        let is_small = story.head().capacity() <= KEPT_HEADS;
         let cut = Cut::unless_ended(origin);
-        let ended = Box::pin(tunnel(cx.client, origin, self.request, self.response, limits, cx.flow)).await;
+        let tunnel = Tunnel {
+            client: cx.client,
+            origin,
+            up: &mut *self.request,
+            down: &mut *self.response,
+            share: is_small.then_some(&mut *self.memory),
+            limits: cx.worker.limits(),
+            flow: cx.flow,
+        };
+        let ended = Box::pin(tunnel.run()).await;
         cut.ended();
         story.bytes_in = story.bytes_in.saturating_add(self.request.given());
         story.bytes_out = story.bytes_out.saturating_add(self.response.given());
@@ -143,7 +156,8 @@ impl Pipes<'_, '_> {
             Err(Stop::ClientSlow | Stop::ClientNotReading | Stop::Request(_)) => (Ended::Deadline, None),
         };
         if story.ended == Ended::Complete {
-            return Next::Close;
+            // Both sides have ended: nothing is left to come, and nothing to wait for.
+            return Next::Gone;
         }
         origin.abort();
         Next::Abort

@@ -21,9 +21,9 @@ use crate::transport::{self, Cut, Transport, Upstream};
 
 /// Serves the request whose head is complete.
 pub(super) async fn serve<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) -> Next {
-    let Busy { request, response, head, response_head, last, is_pipelined, .. } = busy;
+    let Busy { request, response, head, response_head, last, is_pipelined, memory } = busy;
     let mut story = Story::begin(cx, head);
-    let mut pipes = Pipes { request, response, response_head, last, is_pipelined: *is_pipelined };
+    let mut pipes = Pipes { request, response, response_head, last, memory, is_pipelined: *is_pipelined };
     let next = match understand(head) {
         Err(rule) => pipes.fault(cx, &mut story, head, Fault::Request(rule)).await,
         Ok(ask) => match decide(cx, pipes.request, &mut story, &ask).await {
@@ -44,9 +44,9 @@ pub(super) async fn serve<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut
 
 /// Answers what was not even a request, and ends the connection.
 pub(super) async fn refuse<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>, fault: Fault) -> Next {
-    let Busy { request, response, head, response_head, last, is_pipelined, .. } = busy;
+    let Busy { request, response, head, response_head, last, is_pipelined, memory } = busy;
     let mut story = Story::begin(cx, head);
-    let mut pipes = Pipes { request, response, response_head, last, is_pipelined: *is_pipelined };
+    let mut pipes = Pipes { request, response, response_head, last, memory, is_pipelined: *is_pipelined };
     let next = pipes.fault(cx, &mut story, head, fault).await;
     story.tell();
     next

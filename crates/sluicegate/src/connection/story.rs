@@ -82,6 +82,11 @@ impl<'s, P: Policy> Story<'s, P> {
         }
     }
 
+    /// The request's head.
+    pub(crate) fn head(&self) -> &RequestHead {
+        self.head
+    }
+
     /// Tells the policy, unless it has been told.
     pub(crate) fn tell(&mut self) {
         let Some(began) = self.began.take() else { return };

@@ -325,7 +325,7 @@ fn a_policy_is_dropped_when_its_client_goes() {
 #[test]
 fn a_body_longer_than_promised_is_cut_before_its_end() {
     let answer = |_: &Arc<[AtomicUsize; 3]>| {
-        let pieces = futures_util::stream::iter([Ok::<_, std::io::Error>("1234"), Ok("5")]);
+        let pieces = futures_util::stream::iter([Ok::<_, io::Error>("1234"), Ok("5")]);
         Response::new(200, Body::stream(pieces).with_length(4)).into()
     };
     play_with(Answering::new(answer), Limits::default(), 1000, |_, far, poll| {

@@ -24,6 +24,15 @@ pub(super) struct Way {
 }
 
 impl Way {
+    pub(super) fn taken(&self) -> u64 {
+        self.taken.load(Relaxed)
+    }
+
+    /// Whether it holds nothing, and no sink keeps it waiting.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.held.load(Relaxed) == 0 && self.blocked.since.load(Relaxed) == 0
+    }
+
     pub(super) fn state(&self, clock: &Clock) -> DirectionState {
         DirectionState {
             taken: self.taken.load(Relaxed),

@@ -91,6 +91,7 @@ pub(crate) async fn pump<F: Source, T: Transport>(
                 lane.touch();
             }
             if turn.is_over(gave.unwrap_or(0).saturating_add(took.unwrap_or(0))) {
+                pipe.release();
                 lane.stands(pipe.held(), false, false);
                 step_aside(cx);
                 return Poll::Pending;

@@ -56,6 +56,10 @@ macro_rules! either {
 }
 
 impl Transport for Upstream {
+    fn knows_readable(&self) -> bool {
+        either!(self, one => one.knows_readable())
+    }
+
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(self, one => one.poll_readable(cx))
     }

@@ -27,6 +27,7 @@ mod messages;
 mod once;
 mod origins;
 mod panics;
+mod places;
 mod policies;
 mod pools;
 mod reference;
