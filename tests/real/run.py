@@ -23,6 +23,7 @@ import git_tests  # noqa: F401,E402
 import language_tests  # noqa: F401,E402
 import live_tests  # noqa: F401,E402
 import pip_tests  # noqa: F401,E402
+import reverse_tests  # noqa: F401,E402
 import start_stop_tests  # noqa: F401,E402
 from kit import TESTS, Failed, Missing, Skipped, children  # noqa: E402
 from lab import Lab  # noqa: E402
