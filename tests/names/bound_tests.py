@@ -31,7 +31,7 @@ def answers_of_64_kb(binary):
     """400 look-ups of answers of 64 KB at once cost less than 16 MiB, and all are served."""
     grown, told = growth(binary)
     served = sum(bool(one.reached) for one in told)
-    check(served == 400, f"{served} of 400 were served; another: {next(one for one in told if not one.reached)}")
+    check(served == 400, f"{served} of 400 were served; others: {[str(one) for one in told if not one.reached][:2]}")
     check(grown < 16 * MIB, f"it grew by {grown / MIB:.1f} MiB")
 
 
@@ -40,7 +40,8 @@ def answers_of_64_kb_within_a_total(binary):
     """400 look-ups of answers of 64 KB stay within --memory-total; who finds no room is told so by 503."""
     grown, told = growth(binary, "--memory-total", "8MiB")
     check(grown < 12 * MIB, f"it grew by {grown / MIB:.1f} MiB with --memory-total 8MiB")
-    check(all(one.reached or one.status == 503 for one in told), f"{[one.status for one in told if not one.reached][:5]}")
+    wrong = [str(one) for one in told if not one.reached and one.status != 503]
+    check(not wrong, f"{len(wrong)} were told something else: {wrong[:2]}")
     check(sum(bool(one.reached) for one in told) > 40, "fewer than 40 of 400 were served")
 
 
