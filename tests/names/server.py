@@ -15,6 +15,10 @@ name without a line does not exist (with a SOA of 60 s). The words:
     lie-id lie-name         a forged answer (127.0.0.66) with another id, or to another question, comes first
     only-lies               and the true one never comes
     loop                    the answer's owner is a compression pointer to itself
+    stranger                the addresses are those of other.test, without an alias
+    stranger-too            there is a forged address of other.test before the true ones
+    cut-short               the last four bytes are missing
+    tcp-closes              who connects over TCP is sent away without a word
 """
 import contextlib
 import socket
@@ -119,6 +123,8 @@ class Server:
                 query = client.recv(struct.unpack("!H", size)[0], socket.MSG_WAITALL)
                 name, kind, _ = wire.question(query)
                 delay, messages = self.answers(query, "tcp")
+                if "tcp-closes" in self._words(name, kind):
+                    return
                 time.sleep(delay)
                 for message in messages:
                     self._send(client, struct.pack("!H", len(message)) + message, "split" in self._words(name, kind))
@@ -170,10 +176,13 @@ class Told:
 
     def records(self):
         owner = wire.encode(self.owner) if self.aliases else wire.QUESTION_AT
+        other = wire.encode("other.test")
+        owner = other if self.has("stranger") else owner
         prefix = "127.1.%d.%d" if self.kind == "A" else "fd00:6::%x:%x"
         many = [prefix % divmod(n, 250) for n in range(self.most)]
         addresses = wire.address_records(owner, (*self.addresses, *many), self.kind, self.ttl)
-        return [wire.cname(*alias, self.ttl) for alias in self.aliases] + addresses
+        forged = wire.address_records(other, FORGED, self.kind, self.ttl) if self.has("stranger-too") else []
+        return [wire.cname(*alias, self.ttl) for alias in self.aliases] + forged + addresses
 
     def message(self, query, how):
         if self.has("garbage"):
@@ -187,4 +196,5 @@ class Told:
         records = self.records()
         empty = code == wire.CODES["nx"] or not code and len(records) == len(self.aliases)
         authority = [wire.soa(self.minimum)] if empty and not self.has("no-soa") else []
-        return wire.reply(query, records, code=code, authority=authority)
+        whole = wire.reply(query, records, code=code, authority=authority)
+        return whole[:-4] if self.has("cut-short") else whole
