@@ -9,14 +9,14 @@ use sluicegate::limits::PIPE;
 
 use crate::config::Config;
 
-/// For the standard streams, the log, name servers, connection attempts that race, and whatever
-/// the process was started with.
+/// For the standard streams, the log, what looking up and dialling take beyond a client's own descriptor (32, which all
+/// share), and whatever the process was started with.
 const RESERVE: u64 = 64;
 
-/// For a worker's runtime, its name servers, and four pipes that it keeps open.
+/// For a worker's runtime, and four pipes that it keeps open.
 const PER_WORKER: u64 = 24;
 
-/// A client and its origin.
+/// A client and its origin; before that, the look-up of its name and an attempt to connect.
 const PER_CONNECTION: u64 = 2;
 
 /// More than this is no limit, and nobody's wish either.

@@ -111,7 +111,7 @@
 //! # Features
 //!
 //! * `dns` (default): a resolver that can be cancelled, with a bounded cache. Without it names are looked up by the system's
-//!   `getaddrinfo`, and the tree is 27 crates instead of 92.
+//!   `getaddrinfo`, and the tree is 27 crates instead of 68.
 //! * `http`: conversions to and from the types of the `http` crate.
 //!
 //! # The rooms

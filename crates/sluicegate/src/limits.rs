@@ -1,5 +1,6 @@
 //! Every size and every deadline, checked when the proxy is made.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use sluicegate_http1::HeadLimits;
@@ -12,6 +13,28 @@ pub enum HalfClose {
     Abort,
     /// The client still waits for its answer (`printf … | nc`): only a reset says that it has gone.
     Allow,
+}
+
+/// Whom to ask for the addresses of a name, and which of them to try first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Names {
+    /// Name servers, asked in this order instead of those of `/etc/resolv.conf`; empty, the default: those. Of the feature `dns`.
+    pub servers: Vec<SocketAddr>,
+    /// How long the first of them may take to answer before the next is asked. `None`, the default: as resolv.conf says, or 5 s.
+    /// Of the feature `dns`.
+    pub timeout: Option<Duration>,
+    /// The family that is dialled first.
+    pub prefer: Family,
+}
+
+/// A family of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Family {
+    /// Four bytes.
+    Ipv4,
+    /// Sixteen bytes.
+    #[default]
+    Ipv6,
 }
 
 /// Sizes in bytes and deadlines; `None` as a deadline means "never".
@@ -41,6 +64,8 @@ pub struct Limits {
     pub unsent: Option<u32>,
     /// Sizes of the kernel's buffers.
     pub sockets: SocketBuffers,
+    /// How names are looked up.
+    pub names: Names,
     /// Client connections at once, over all listeners; more wait in the kernel's queue. Default 10,000.
     pub max_connections: usize,
     /// Idle connections kept per worker, over all origins. Default 512.
@@ -130,6 +155,7 @@ impl Default for Limits {
             bulk_total: 16 << 20,
             unsent: Some(64 * 1024),
             sockets: SocketBuffers::default(),
+            names: Names::default(),
             max_connections: 10_000,
             max_idle_origins: 512,
             half_close: HalfClose::default(),
@@ -249,6 +275,7 @@ impl Limits {
             ("tunnel-idle-timeout", self.tunnel_idle_timeout),
             ("half-closed-timeout", self.half_closed_timeout),
             ("abort-timeout", self.abort_timeout),
+            ("dns-timeout", self.names.timeout),
         ];
         for (name, value) in deadlines {
             if value.is_some_and(|d| d.is_zero()) {

@@ -2,26 +2,43 @@
 
 mod connect;
 mod dial;
+mod joined;
 #[cfg(feature = "dns")]
-mod resolve;
+mod names;
 #[cfg(not(feature = "dns"))]
 #[path = "origin/system.rs"]
-mod resolve;
+mod names;
 mod reuse;
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use sluicegate_http1::Host;
 
+use dial::Race;
+
 pub use connect::{Checked, Connected, Connecting, Connector, Dial};
 pub(crate) use dial::Gate;
-pub(crate) use resolve::Resolver;
+pub(crate) use names::{Machine, Resolver};
 pub(crate) use reuse::{Asking, Idle, Kept, Lending};
 
 use crate::limits::Limits;
 use crate::record::Fault;
 use crate::transport::Upstream;
+
+/// Descriptors for what goes beyond the one that a client has for its origin: attempts that race, and the family whose
+/// addresses come late. All workers of a proxy share them; the binary sets them aside.
+pub(crate) const SPARE: usize = 32;
+
+/// Addresses, and the look-up of those that come too late to wait for.
+pub(crate) struct Found {
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) later: Option<Later>,
+}
+
+/// The slower family's look-up.
+pub(crate) type Later = Pin<Box<dyn Future<Output = Vec<IpAddr>> + Send>>;
 
 /// A new connection to an origin, and what it took to get it.
 #[derive(Debug)]
@@ -72,8 +89,10 @@ async fn directly(
     };
     let looked_up = matches!(host, Host::Name(_)).then(|| begin.elapsed());
     let dialled = Instant::now();
-    let racing = dial::race(first, later, port, gate, limits.to_origins(), &shown);
-    let (tcp, address) = within(deadline, racing).await.unwrap_or_else(|| Err(Fault::ConnectTimeout(shown.clone())))?;
+    let (tuning, prefer, spare) = (limits.to_origins(), limits.names.prefer, &resolver.machine.spare);
+    let race = Race { port, gate, tuning, prefer, spare, shown: &shown };
+    let (tcp, address) =
+        within(deadline, race.run(first, later)).await.unwrap_or_else(|| Err(Fault::ConnectTimeout(shown.clone())))?;
     let (stream, address) = (tcp.into(), Some(address));
     let connect = Some(dialled.elapsed());
     Ok(Reached { stream, address, lending: Lending::Anyone, lookup: looked_up, connect })

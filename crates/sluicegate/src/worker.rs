@@ -14,7 +14,7 @@ use crate::buffer::Pool;
 use crate::bulk::{self, Pipes};
 use crate::flow::{Flows, TICK};
 use crate::limits::Limits;
-use crate::origin::{Connector, Gate, Idle, Resolver};
+use crate::origin::{Connector, Gate, Idle, Machine, Resolver};
 use crate::policy::Policy;
 use crate::record::{Client, Fault};
 
@@ -109,6 +109,8 @@ pub(crate) struct Shared<P> {
     pub(crate) permits: Arc<Semaphore>,
     /// One permit per connection that may hold its bound, if their sum is bounded.
     pub(crate) memory: Option<Semaphore>,
+    /// What is known of its names, and spare descriptors.
+    pub(crate) machine: Arc<Machine>,
     /// How many pipes may be lent.
     pub(crate) bulk: Arc<Semaphore>,
     pub(crate) listeners: Mutex<Vec<SocketAddr>>,
@@ -123,8 +125,8 @@ impl<P: Policy> Shared<P> {
         let memory = limits.memory_total.map(|total| total.saturating_sub(bulk));
         let memory = memory.map(|total| Semaphore::new(bounds(total).min(Semaphore::MAX_PERMITS)));
         let (bulk, listeners, next_id) = (bulk::budget(bulk), Mutex::default(), AtomicU64::new(1));
-        let connector = None;
-        Self { limits, policy, connector, pseudonym: pseudonym(), via, permits, memory, bulk, listeners, next_id }
+        let (connector, machine, pseudonym) = (None, Arc::new(Machine::new(&limits.names)), pseudonym());
+        Self { limits, policy, connector, pseudonym, via, permits, memory, machine, bulk, listeners, next_id }
     }
 
     pub(crate) fn next_id(&self) -> u64 {
@@ -209,7 +211,7 @@ impl<P: Policy> Worker<P> {
             origin_buffers: Pool::new(limits.origin_buffer, KEPT_BUFFERS, pipes),
             flows: Arc::new(Flows::new()),
             origins: Idle::new(limits.max_idle_origins),
-            resolver: Resolver::default(),
+            resolver: Resolver::new(Arc::clone(&shared.machine)),
             aborted: AtomicU64::new(0),
             panicked: AtomicU64::new(0),
             shortages: Seldom::default(),

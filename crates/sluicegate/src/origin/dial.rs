@@ -8,9 +8,10 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::OptionFuture;
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::resolve::Later;
-use crate::limits::Tuning;
+use super::Later;
+use crate::limits::{Family, Tuning};
 use crate::record::Fault;
 use crate::transport::Tcp;
 
@@ -24,48 +25,58 @@ pub(crate) trait Gate {
     fn check(&self, address: SocketAddr) -> Result<(), Fault>;
 }
 
-/// An attempt that others wait behind is given up after this: one retransmission of the SYN has had
-/// its time, and no more than seven descriptors are in use at once.
+/// An attempt that others wait behind is given up after this: one retransmission of the SYN has had its time.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// Connects to the first of `addresses`, joined by those that come `later`, that answers.
-pub(crate) async fn race(
-    addresses: Vec<IpAddr>,
-    later: Option<Later>,
-    port: u16,
-    gate: &(dyn Gate + Send + Sync),
-    tuning: Tuning,
-    shown: &str,
-) -> Result<(Tcp, SocketAddr), Fault> {
-    let mut next = interleave(addresses).into_iter();
-    let mut awaited = later.is_some();
-    let mut later = OptionFuture::from(later);
-    let mut running = FuturesUnordered::new();
-    let mut fault = Fault::Unroutable(shown.to_owned());
-    loop {
-        if let Some(ip) = next.next() {
-            let address = SocketAddr::new(ip, port);
-            let limit = (next.len() > 0).then_some(ATTEMPT_TIMEOUT);
-            match gate.check(address) {
-                Ok(()) => running.push(attempt(address, tuning, limit)),
-                Err(refused) => {
-                    fault = graver(fault, refused);
-                    continue;
+/// Where a race leads, and its rules.
+#[derive(Clone, Copy)]
+pub(super) struct Race<'a> {
+    pub(super) port: u16,
+    pub(super) gate: &'a (dyn Gate + Send + Sync),
+    pub(super) tuning: Tuning,
+    pub(super) prefer: Family,
+    /// One attempt at a time has its descriptor; what runs beside it takes one of these, or waits.
+    pub(super) spare: &'a Semaphore,
+    pub(super) shown: &'a str,
+}
+
+impl Race<'_> {
+    /// Connects to the first of `addresses`, joined by those that come `later`, that answers.
+    pub(super) async fn run(self, addresses: Vec<IpAddr>, later: Option<Later>) -> Result<(Tcp, SocketAddr), Fault> {
+        let Race { gate, prefer, spare, shown, .. } = self;
+        let mut next = interleave(addresses, prefer).into_iter();
+        let late = later.and_then(|later| Some((later, spare.try_acquire().ok()?)));
+        let (later, _slot) = late.unzip();
+        let mut awaited = later.is_some();
+        let mut later = OptionFuture::from(later);
+        let mut running = FuturesUnordered::new();
+        let mut fault = Fault::Unroutable(shown.to_owned());
+        loop {
+            let slot = if running.is_empty() { Some(None) } else { spare.try_acquire().ok().map(Some) };
+            if let Some((slot, ip)) = slot.and_then(|slot| Some((slot, next.next()?))) {
+                let address = SocketAddr::new(ip, self.port);
+                let limit = (next.len() > 0).then_some(ATTEMPT_TIMEOUT);
+                match gate.check(address) {
+                    Ok(()) => running.push(attempt(address, self.tuning, limit, slot)),
+                    Err(refused) => {
+                        fault = graver(fault, refused);
+                        continue;
+                    }
                 }
+            } else if running.is_empty() && !awaited {
+                return Err(fault);
             }
-        } else if running.is_empty() && !awaited {
-            return Err(fault);
-        }
-        tokio::select! { biased;
-            Some((address, result)) = running.next() => match result {
-                Ok(tcp) => return Ok((tcp, address)),
-                Err(error) => fault = graver(fault, failed(&error, Some(address), shown)),
-            },
-            more = &mut later, if awaited => {
-                awaited = false;
-                next = next.chain(interleave(more.unwrap_or_default())).collect::<Vec<_>>().into_iter();
+            tokio::select! { biased;
+                Some((address, result)) = running.next() => match result {
+                    Ok(tcp) => return Ok((tcp, address)),
+                    Err(error) => fault = graver(fault, failed(&error, Some(address), shown)),
+                },
+                more = &mut later, if awaited => {
+                    awaited = false;
+                    next = next.chain(interleave(more.unwrap_or_default(), prefer)).collect::<Vec<_>>().into_iter();
+                }
+                () = tokio::time::sleep(ATTEMPT_DELAY), if next.len() > 0 => {}
             }
-            () = tokio::time::sleep(ATTEMPT_DELAY), if next.len() > 0 => {}
         }
     }
 }
@@ -75,7 +86,12 @@ fn graver(before: Fault, now: Fault) -> Fault {
     if before == Fault::Capacity { before } else { now }
 }
 
-async fn attempt(address: SocketAddr, tuning: Tuning, limit: Option<Duration>) -> (SocketAddr, io::Result<Tcp>) {
+async fn attempt(
+    address: SocketAddr,
+    tuning: Tuning,
+    limit: Option<Duration>,
+    _slot: Option<SemaphorePermit<'_>>,
+) -> (SocketAddr, io::Result<Tcp>) {
     let connecting = Tcp::connect_with(address, tuning);
     let result = match limit {
         Some(limit) => tokio::time::timeout(limit, connecting).await.unwrap_or_else(|late| Err(late.into())),
@@ -114,14 +130,14 @@ pub(crate) fn is_exhausted(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(23 | 24 | ENOBUFS)) || error.kind() == io::ErrorKind::OutOfMemory
 }
 
-/// IPv6 first, then the families in turn.
-fn interleave(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
-    let (v6, v4): (Vec<_>, Vec<_>) = addresses.into_iter().partition(IpAddr::is_ipv6);
-    let (mut v6, mut v4) = (v6.into_iter(), v4.into_iter());
-    let mut out = Vec::with_capacity(v6.len().saturating_add(v4.len()));
-    while v6.len() > 0 || v4.len() > 0 {
-        out.extend(v6.next());
-        out.extend(v4.next());
+/// One family first, then the families in turn.
+fn interleave(addresses: Vec<IpAddr>, prefer: Family) -> Vec<IpAddr> {
+    let (one, other): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|ip| ip.is_ipv6() == (prefer == Family::Ipv6));
+    let (mut one, mut other) = (one.into_iter(), other.into_iter());
+    let mut out = Vec::with_capacity(one.len().saturating_add(other.len()));
+    while one.len() > 0 || other.len() > 0 {
+        out.extend(one.next());
+        out.extend(other.next());
     }
     out
 }
@@ -156,6 +172,10 @@ mod tests {
         (listener, fill.collect())
     }
 
+    fn race<'a>(port: u16, gate: &'a (dyn Gate + Send + Sync), spare: &'a Semaphore) -> Race<'a> {
+        Race { port, gate, tuning: Tuning::default(), prefer: Family::Ipv6, spare, shown: "test" }
+    }
+
     /// Dead IPv6 must not cost a reachable host its connect timeout (RFC 8305 §3).
     #[tokio::test]
     async fn addresses_that_come_late_are_raced() {
@@ -167,7 +187,8 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(60)).await;
             vec![IpAddr::from([127, 0, 0, 1])]
         });
-        let racing = race(vec![dead], Some(later), port, &Open, Tuning::default(), "test");
+        let spare = Semaphore::new(2);
+        let racing = race(port, &Open, &spare).run(vec![dead], Some(later));
         let reached = tokio::time::timeout(Duration::from_secs(30), racing).await.unwrap().unwrap();
         assert_eq!(reached.1, good.local_addr().unwrap());
     }
@@ -179,7 +200,9 @@ mod tests {
         let mut addresses: Vec<IpAddr> = (2..5).map(|n| IpAddr::from([127, 0, 0, n])).collect();
         let _held: Vec<_> = addresses.iter().map(|ip| black_hole(SocketAddr::new(*ip, port))).collect();
         addresses.push(IpAddr::from([127, 0, 0, 1]));
-        let racing = race(addresses, None, port, &Open, Tuning::default(), "test");
+        // Without a spare descriptor one attempt waits for the other.
+        let spare = Semaphore::new(0);
+        let racing = race(port, &Open, &spare).run(addresses, None);
         let reached = tokio::time::timeout(Duration::from_secs(30), racing).await.unwrap().unwrap();
         assert_eq!(reached.1, good.local_addr().unwrap());
     }
@@ -220,15 +243,31 @@ mod tests {
         let addresses = vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2])];
         for short in [true, false] {
             let gate = Short(short);
-            let racing = race(addresses.clone(), None, port, &gate, Tuning::default(), "test");
+            let spare = Semaphore::new(1);
+            let racing = race(port, &gate, &spare).run(addresses.clone(), None);
             assert_eq!(racing.await.unwrap_err(), Fault::Capacity, "{short}");
         }
+    }
+
+    /// However many addresses a name has, and however dead they are: a client's own descriptor, and what is spare.
+    #[tokio::test]
+    async fn attempts_share_the_spare_descriptors() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let dead: Vec<_> = (2..9).map(|n| IpAddr::from([127, 0, 0, n])).collect();
+        let _held: Vec<_> = dead.iter().map(|ip| black_hole(SocketAddr::new(*ip, port))).collect();
+        let spare = Semaphore::new(2);
+        let mut racing = Box::pin(race(port, &Open, &spare).run(dead, None));
+        let first = tokio::time::timeout(Duration::from_secs(1), &mut racing).await;
+        assert!(first.is_err() && spare.available_permits() == 0, "{first:?}");
+        drop(racing);
+        assert_eq!(spare.available_permits(), 2);
     }
 
     #[test]
     fn families_take_turns() {
         let ips = |list: &[&str]| list.iter().map(|ip| ip.parse().unwrap()).collect::<Vec<IpAddr>>();
         let mixed = ips(&["10.0.0.1", "10.0.0.2", "::1", "10.0.0.3"]);
-        assert_eq!(interleave(mixed), ips(&["::1", "10.0.0.1", "10.0.0.2", "10.0.0.3"]));
+        assert_eq!(interleave(mixed.clone(), Family::Ipv6), ips(&["::1", "10.0.0.1", "10.0.0.2", "10.0.0.3"]));
+        assert_eq!(interleave(mixed, Family::Ipv4), ips(&["10.0.0.1", "::1", "10.0.0.2", "10.0.0.3"]));
     }
 }

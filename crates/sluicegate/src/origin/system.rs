@@ -1,35 +1,67 @@
 //! Names to addresses by the system's getaddrinfo, for those who leave out the feature `dns`. It runs on a thread of its
-//! own for each look-up, and goes on when its client has gone; nothing is cached here.
+//! own for each look-up, and goes on when its client has gone; nothing is remembered here.
 
-use std::net::IpAddr;
-use std::pin::Pin;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Semaphore;
+
+use super::joined::Joined;
+use super::{Found, SPARE};
+use crate::limits::Names;
 use crate::record::Fault;
-
-/// All addresses at once.
-pub(crate) struct Found {
-    pub(crate) addresses: Vec<IpAddr>,
-    pub(crate) later: Option<Later>,
-}
-
-/// Here there are none.
-pub(crate) type Later = Pin<Box<dyn Future<Output = Vec<IpAddr>> + Send>>;
 
 /// More addresses are of no use to anyone.
 const MOST: usize = 32;
+/// Look-ups at once: threads, each with two descriptors or three. Others wait.
+const THREADS: usize = 64;
 
-/// Without a state.
-#[derive(Default)]
-pub(crate) struct Resolver {}
+/// What all workers of a proxy share: the threads, and the spare descriptors.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    threads: Arc<Semaphore>,
+    pub(super) spare: Semaphore,
+}
+
+impl Machine {
+    pub(crate) fn new(_: &Names) -> Self {
+        Self { threads: Arc::new(Semaphore::new(THREADS)), spare: Semaphore::new(SPARE) }
+    }
+}
+
+/// One worker's resolver.
+pub(crate) struct Resolver {
+    pub(super) machine: Arc<Machine>,
+    running: Mutex<Joined<Result<Vec<IpAddr>, String>>>,
+}
 
 impl Resolver {
+    pub(crate) fn new(machine: Arc<Machine>) -> Self {
+        Self { machine, running: Mutex::default() }
+    }
+
     pub(crate) async fn lookup(&self, name: &str) -> Result<Found, Fault> {
-        let found = tokio::net::lookup_host((name, 0)).await;
-        let found = found.map_err(|error| Fault::Dns(name.to_owned(), error.to_string()))?;
-        let addresses: Vec<_> = found.map(|address| address.ip()).take(MOST).collect();
+        let key = name.to_ascii_lowercase();
+        let running = {
+            let joined = &mut *self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            let threads = Arc::clone(&self.machine.threads);
+            joined.get(&key).unwrap_or_else(|| joined.start(&key, Box::pin(look_up(threads, key.clone()))))
+        };
+        let addresses = running.await.map_err(|error| Fault::Dns(name.to_owned(), error))?;
         if addresses.is_empty() {
             return Err(Fault::NoSuchName(name.to_owned()));
         }
         Ok(Found { addresses, later: None })
     }
+}
+
+async fn look_up(threads: Arc<Semaphore>, name: String) -> Result<Vec<IpAddr>, String> {
+    let permit = threads.acquire_owned().await.map_err(|closed| closed.to_string())?;
+    let found = tokio::task::spawn_blocking(move || {
+        let found = (name.as_str(), 0).to_socket_addrs();
+        // A look-up that nobody waits for any more counts as long as its thread.
+        drop(permit);
+        found.map(|found| found.map(|address| address.ip()).take(MOST).collect())
+    });
+    found.await.map_err(|error| error.to_string())?.map_err(|error: std::io::Error| error.to_string())
 }
