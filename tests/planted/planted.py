@@ -151,6 +151,16 @@ BUGS = [
      "&way.target, &origin.stream, reused && idempotent).await;", "&way.target, &origin.stream, reused).await;", ORIGINS),
     ("keep-alive-unheard", "reuse", "origin/reuse/kept.rs",
      "self.origin_keeps = said.timeout.map(Duration::from_secs).or(self.origin_keeps);", "let _ = &self.origin_keeps;", ORIGINS),
+    ("hosts-asked-late", "names", "origin/names.rs",
+     "if let Some(addresses) = known.hosts.get(key) {", "if let Some(addresses) = known.hosts.get(key).filter(|some| some.len() > 9) {"),
+    ("strangers-answer-counts", "names", "origin/names/message.rs", "header.metadata.id == self.id && ", ""),
+    ("look-ups-not-joined", "names", "origin/joined.rs", "running.peek().is_none().then_some(Running(running))", "running.peek().is_some().then_some(Running(running))"),
+    ("one-refusal-is-the-end", "names", "origin/names/search.rs",
+     "Err(next @ (Failure::Unreachable(_) | Failure::Silent | Failure::Rejected { .. })) => {", "Err(next @ (Failure::Unreachable(_) | Failure::Silent)) => {"),
+    ("failed-reading-forgets", "names", "origin/names/files.rs",
+     "Ok(if nothing_known { Look::Text(Vec::new()) } else { Look::Same })", "Ok(if nothing_known || self.is_known { Look::Text(Vec::new()) } else { Look::Same })"),
+    ("attempts-without-bound", "names", "origin/dial.rs",
+     "let slot = if running.is_empty() { Some(None) }", "let slot = if running.len() < 99 { Some(None) }"),
 ]
 
 

@@ -7,6 +7,7 @@ mod sizes;
 mod units;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
@@ -177,6 +178,24 @@ pub(crate) struct Forwarding {
     /// Idle origin connections that each worker keeps [default: 512; fewer with few descriptors]
     #[arg(long, value_name = "N", value_parser = units::count_or_none)]
     pub(crate) max_idle_origins: Option<usize>,
+
+    /// Ask this name server instead of those of /etc/resolv.conf; may be repeated [default: those]
+    ///
+    /// As 10.0.0.53, or with another port than 53 as `[fd00::53]:5353`. They are asked in this order. The hosts
+    /// file and the search list count all the same.
+    #[arg(long, value_name = "ADDR", value_parser = address::server)]
+    pub(crate) dns_server: Vec<SocketAddr>,
+
+    /// Which addresses of a name to try first
+    #[arg(long, value_name = "FAMILY", default_value = "ipv6")]
+    pub(crate) prefer: FamilyArg,
+}
+
+/// See [`sluicegate::limits::Family`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FamilyArg {
+    Ipv4,
+    Ipv6,
 }
 
 /// See [`sluicegate::HalfClose`].
@@ -232,6 +251,10 @@ pub(crate) struct Deadlines {
     /// Looking an origin up and connecting to it, all its addresses together, or off
     #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().connect_timeout))]
     pub(crate) connect_timeout: Deadline,
+
+    /// A name server that does not answer, before the next is asked [default: as resolv.conf says, or 5s]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) dns_timeout: Option<Span>,
 
     /// From the end of a request to the head of its response, or off
     #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().response_timeout))]

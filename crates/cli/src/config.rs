@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluicegate::limits::SocketBuffers;
+use sluicegate::limits::{Family, Names, SocketBuffers};
 use sluicegate::{HalfClose, Hops, Limits, Reverse};
 use tracing::level_filters::LevelFilter;
 
 use crate::args::{
-    Access, Args, DEFAULT_PORT, Deadlines, Forwarding, HalfCloseArg, HopsArg, KeepArg, Listen, LogFormat, LogLevel,
-    Logs, Mount, Size, Sizes,
+    Access, Args, DEFAULT_PORT, Deadlines, FamilyArg, Forwarding, HalfCloseArg, HopsArg, KeepArg, Listen, LogFormat,
+    LogLevel, Logs, Mount, Size, Sizes,
 };
 use crate::rules::{Ranges, Rules};
 
@@ -60,7 +60,8 @@ impl Config {
             HalfCloseArg::Abort => HalfClose::Abort,
             HalfCloseArg::Allow => HalfClose::Allow,
         };
-        let limits = limits(&sizes, &deadlines, half_close);
+        let mut limits = limits(&sizes, &deadlines, half_close);
+        limits.names = names(&forwarding, &deadlines);
         limits.check().map_err(|error| format!("--{error}"))?;
         let workers = listening.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
         Ok(Self {
@@ -80,6 +81,14 @@ impl Config {
             access_log: log_file(logs)?,
         })
     }
+}
+
+fn names(forwarding: &Forwarding, deadlines: &Deadlines) -> Names {
+    let prefer = match forwarding.prefer {
+        FamilyArg::Ipv4 => Family::Ipv4,
+        FamilyArg::Ipv6 => Family::Ipv6,
+    };
+    Names { servers: forwarding.dns_server.clone(), timeout: deadlines.dns_timeout.map(|timeout| timeout.0), prefer }
 }
 
 /// The addresses to listen on, each once, and none that is open to others by accident.
@@ -207,6 +216,16 @@ mod tests {
     fn limits_of(flags: &[&str]) -> Limits {
         let arguments = std::iter::once("sluicegate").chain(flags.iter().copied());
         Config::new(Args::read(arguments.map(Into::into)).unwrap()).unwrap().limits
+    }
+
+    #[test]
+    fn whom_to_ask_for_names() {
+        assert_eq!(limits_of(&[]).names, Names::default());
+        let names =
+            limits_of(&["--dns-server=10.0.0.53", "--dns-server=[::1]:5353", "--dns-timeout=2s", "--prefer=ipv4"])
+                .names;
+        let servers = ["10.0.0.53:53", "[::1]:5353"].map(|server| server.parse().unwrap()).to_vec();
+        assert_eq!(names, Names { servers, timeout: Some(Duration::from_secs(2)), prefer: Family::Ipv4 });
     }
 
     #[test]

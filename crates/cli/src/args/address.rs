@@ -43,6 +43,12 @@ impl FromStr for Listen {
     }
 }
 
+/// A name server, on port 53 unless it says another.
+pub(super) fn server(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)));
+    address.map_err(|_| "it must be an address like 10.0.0.53 or [fd00::53]:5353".to_owned())
+}
+
 /// A range, or a single address as a range of one.
 pub(super) fn range(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
