@@ -5,6 +5,14 @@ import time
 TESTS = {}
 
 
+# Tests and rows that are known not to hold yet. They are run and told of; one that holds is taken off.
+OPEN_FAULTS = {
+    "kept-connection-follows-the-name": "kept connections do not ask again where their name leads",
+    "kept-connection-follows-hosts": "kept connections do not ask again where their name leads",
+    "resolv-no-aaaa": "the option no-aaaa is passed over",
+}
+
+
 def test(function):
     """Registers a test beside the table; its docstring is one line: what must hold."""
     TESTS[function.__name__.replace("_", "-")] = function

@@ -3,7 +3,7 @@ import inspect
 import os
 import re
 
-from check import TESTS
+from check import OPEN_FAULTS, TESTS
 from tables import GROUPS
 
 PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/names.md")
@@ -48,11 +48,11 @@ def text():
     parts = [HEAD]
     for group in GROUPS:
         title, _, words = inspect.getdoc(group).partition("\n")
-        parts.append(f"\n## {title}\n{words}\n\n{table(group.ROWS)}")
+        parts.append(f"\n## {title}\n{words}\n\n{table([row for row in group.ROWS if row.id not in OPEN_FAULTS])}")
     differing = [row for group in GROUPS for row in group.ROWS if row.differs]
     parts.append("\n" + DIFFERENCES + "".join(f"* {row.says} With getaddrinfo, {row.differs}.\n" for row in differing))
     for module, head in BESIDE.items():
-        tests = [test for test in TESTS.values() if test.__module__ == module]
+        tests = [test for id, test in TESTS.items() if test.__module__ == module and id not in OPEN_FAULTS]
         parts.append("\n" + head + "".join(f"* {inspect.getdoc(test)}\n" for test in tests))
     return "".join(parts)
 

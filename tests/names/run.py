@@ -4,8 +4,8 @@
     run.py --proxy-binary target/release/sluicegate [--only GLOB …] [-v] [--list] [--jobs N] [--write-docs]
 
 Each test runs in network, mount and uts namespaces of its own (as root, or in user namespaces), with scripted name
-servers. Needs Python 3.11, unshare and mount (util-linux), ip (iproute2). Prints `FAIL ID: why`, with -v also
-`ok ID`, and at the end `N passed, M failed`. Exit status: 0 when nothing failed, 1 otherwise.
+servers. Needs Python 3.11, unshare and mount (util-linux), ip (iproute2). Prints `FAIL ID: why`, `open ID: why`
+where a fault is known (check.py), with -v also `ok ID`, and at the end `N passed, M failed`. Exit status: 0 when nothing failed, 1 otherwise.
 """
 import argparse
 import concurrent.futures
@@ -26,7 +26,7 @@ import bound_tests  # noqa: F401,E402 (importing a module registers its tests)
 import count_tests  # noqa: F401,E402
 import fault_tests  # noqa: F401,E402
 import row  # noqa: E402
-from check import TESTS, Failed  # noqa: E402
+from check import OPEN_FAULTS, TESTS, Failed  # noqa: E402
 from tables import ROWS  # noqa: E402
 
 # Of one test, in seconds. The longest is the one about what is kept for 30 s.
@@ -56,17 +56,23 @@ def main():
 
 
 def run_all(ids, args):
-    failed = 0
+    failed = known = 0
     if why := document.check():
         sys.exit(why)
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         runs = [pool.submit(outcome, id, args.proxy_binary) for id in ids]
         for run in concurrent.futures.as_completed(runs):
             id, why, seconds = run.result()
+            if id in OPEN_FAULTS:
+                known, failed = known + bool(why), failed + (not why)
+                print(f"open {id}: {OPEN_FAULTS[id]}" if why else f"FAIL {id}: it holds: take it off the list of open faults", flush=True)
+                continue
             failed += bool(why)
             if why or args.verbose:
                 print(f"FAIL {id}: {why}" if why else f"ok {id}  ({seconds:.1f} s)", flush=True)
-    print(f"{len(ids) - failed} passed, {failed} failed")
+    if known:
+        print(f"{known} known not to hold yet, see above")
+    print(f"{len(ids) - failed - known} passed, {failed} failed")
     return 1 if failed else 0
 
 

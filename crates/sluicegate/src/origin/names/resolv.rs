@@ -74,6 +74,8 @@ pub(super) fn read(text: &[u8], hostname: &[u8], scope: impl Fn(&str) -> Option<
         let keyword = if line.starts_with(b" ") || line.starts_with(b"\t") { None } else { words.next() };
         match keyword {
             Some(b"nameserver") => read.server(words.next().unwrap_or_default(), &scope),
+            // Without a word it is as if the line were not there.
+            Some(b"search" | b"domain") if words.clone().next().is_none() => {}
             Some(b"search") => search = Some(read.domains(words)),
             Some(b"domain") => search = Some(read.domains(words.take(1))),
             Some(b"options") => words.for_each(|word| read.option(word)),
@@ -130,6 +132,11 @@ impl Read {
         let conf = &mut self.conf;
         match (name, number()) {
             (b"ndots:", Some(n)) => conf.ndots = usize::try_from(n.min(15)).unwrap_or(15),
+            // glibc reads it with atoi(3).
+            (b"ndots:", None) => {
+                conf.ndots = 0;
+                self.pass_over("option", word);
+            }
             (b"timeout:", Some(n)) => conf.timeout = Duration::from_secs(n.clamp(1, 30)),
             (b"attempts:", Some(n)) => conf.attempts = usize::try_from(n.clamp(1, 5)).unwrap_or(5),
             (b"rotate", _) => conf.rotate = true,
@@ -202,7 +209,8 @@ mod tests {
         let search = |text: &[u8]| of(text).conf.search;
         assert_eq!(search(b"domain a.test\nsearch b.test c_d.test.\n"), ["b.test", "c_d.test"]);
         assert_eq!(search(b"search b.test c.test\ndomain a.test x.test\n"), ["a.test"]);
-        assert_eq!(search(b"search\n"), [""; 0]);
+        assert_eq!(search(b"search\ndomain \n"), ["lan.test"]);
+        assert_eq!(search(b"search a.test\nsearch\n"), ["a.test"]);
         assert_eq!(search(b"search . .a.test\n"), ["", "a.test"]);
     }
 
@@ -214,6 +222,7 @@ mod tests {
         let Read { conf, odd, .. } =
             of(b"# caf\xe9\n; x\n\xff\xfe\noptions foo:bar ndots:x ndots:3 timeout:99 attempts:0\n");
         assert_eq!((conf.ndots, conf.timeout, conf.attempts), (3, Duration::from_secs(30), 1));
+        assert_eq!(of(b"options ndots:x\n").conf.ndots, 0);
         assert_eq!(odd, ["line \"\u{fffd}\u{fffd}\"", "option \"foo:bar\"", "option \"ndots:x\""]);
     }
 
