@@ -3,6 +3,9 @@
 //! CGI, WSGI and their kind turn a name into the name of a variable: upper case, with `_` for `-` (RFC 3875 §4.1.18). So
 //! `X_Forwarded_For` and `X-Forwarded-For` are one there. Some put `_` for everything that is no letter and no digit
 //! (lighttpd), or for a dot (PHP) or a `=` (Go's `net/http/cgi`) too.
+//!
+//! `X-HTTP-Method-Override` and its kin are not among them: clients send these in earnest, they say nothing about who asks, and
+//! no rule here is about methods.
 
 use sluicegate_http1::Name;
 
