@@ -283,37 +283,43 @@ async fn fill<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) -
 async fn first_bytes<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Result<(), Asks> {
     busy.memory.give_back();
     busy.shrink();
+    // A hint may come to nothing once; of a stream that hints on and on it cannot be known without a buffer.
+    let mut knows = cx.client.knows_readable();
+    let mut is_hinted = false;
     loop {
         cx.flow.enter(Phase::Idle);
         // A connection that is still quiet at the next sweep, or one of many, gives up its working
         // state and keeps only its place; else the next request finds it as it was left.
-        if C::KNOWS_READABLE {
+        if knows {
             cx.flow.allow_until_sweep();
         } else {
             cx.flow.allow(cx.worker.limits().idle_timeout);
         }
         let lane = cx.flow.upward();
         let place = cx.worker.ready.take();
-        if place.is_none() && C::KNOWS_READABLE && !transport::is_readable(cx.client).await {
+        if place.is_none() && knows && !transport::is_readable(cx.client).await {
             return Err(Asks::Nothing);
         }
-        bytes(cx.client, cx.flow).await.map_err(|alarm| alarm.map_or(Asks::Gone, quiet::<C>))?;
+        bytes(cx.client, cx.flow).await.map_err(|alarm| alarm.map_or(Asks::Gone, |alarm| quiet(alarm, knows)))?;
         drop(place);
         reserve(cx, busy).await?;
-        let read = if C::KNOWS_READABLE {
+        let read = if knows {
             transport::try_fill(&mut busy.request, cx.client, lane).await
         } else {
             // It cannot be known without a buffer: so one is held meanwhile.
             tokio::select! { biased;
                 read = transport::fill(&mut busy.request, cx.client, lane) => read.map(Some),
-                alarm = cx.flow.idle_alarm() => return Err(quiet::<C>(alarm)),
+                alarm = cx.flow.idle_alarm() => return Err(quiet(alarm, knows)),
             }
         };
         match read {
             Ok(Some(0)) | Err(_) => return Err(Asks::Gone),
             Ok(Some(_)) => return Ok(()),
             // "Readable" was a hint.
-            Ok(None) => busy.memory.give_back(),
+            Ok(None) => {
+                busy.memory.give_back();
+                knows = !std::mem::replace(&mut is_hinted, true);
+            }
         }
     }
 }
@@ -332,9 +338,9 @@ async fn bytes<C: Transport>(client: &C, flow: &Flow) -> Result<(), Option<Alarm
     Err(Some(alarm))
 }
 
-fn quiet<C: Transport>(alarm: Alarm) -> Asks {
+fn quiet(alarm: Alarm, knows: bool) -> Asks {
     match alarm {
-        Alarm::Deadline if C::KNOWS_READABLE => Asks::Nothing,
+        Alarm::Deadline if knows => Asks::Nothing,
         Alarm::Deadline | Alarm::Drain => Asks::Gone,
         Alarm::Abort => Asks::Stopped,
     }

@@ -97,6 +97,9 @@ impl Flow {
     /// What it is doing from now on.
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Relaxed);
+        if matches!(phase, Phase::Idle | Phase::Head) {
+            self.fed_by(BodySource::None);
+        }
     }
 
     /// Whether its client waits for nothing: it has asked for nothing yet, or got its last answer.

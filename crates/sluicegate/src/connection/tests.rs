@@ -394,3 +394,76 @@ fn no_connection_starves_the_others() {
         });
     }
 }
+
+/// A stream that says that it is readable whether it is or not, and counts how often it is read.
+struct Hinting(Scripted, AtomicUsize);
+
+impl Transport for Hinting {
+    const KNOWS_READABLE: bool = true;
+
+    fn poll_read(&self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.1.fetch_add(1, Relaxed);
+        self.0.poll_read(cx, room)
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.0.poll_write(cx, parts)
+    }
+
+    fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_shutdown(cx)
+    }
+
+    async fn hangup(&self, watch: transport::Watch) -> transport::Hangup {
+        self.0.hangup(watch).await
+    }
+
+    fn is_stale(&self, peek: bool) -> bool {
+        self.0.is_stale(peek)
+    }
+
+    fn abort(&self) {
+        self.0.abort();
+    }
+}
+
+/// One that hints in vain spins the processor, or is never found idle.
+#[test]
+fn a_stream_that_hints_in_vain_is_waited_for() {
+    let worker = Worker::new(Arc::new(Shared::new(Limits::default(), AllowAll, true)));
+    let (near, far) = pair(1000);
+    let near = Arc::new(Hinting(near, AtomicUsize::new(0)));
+    let flow = worker.flows.enter(client().address);
+    let cx = Cx { worker: &worker, client: &*near, who: &client(), flow: &flow };
+    let mut running = pin!(wait_and_serve(&cx));
+    let mut context = Context::from_waker(Waker::noop());
+    for n in 1..=3 {
+        assert!(running.as_mut().poll(&mut context).is_pending());
+        far.put(ASK);
+        for _ in 0..4 {
+            assert!(running.as_mut().poll(&mut context).is_pending());
+        }
+        assert!(far.take(1000).starts_with(b"HTTP/1.1 200 OK\r\n"));
+        let reads = near.1.load(Relaxed);
+        assert!(reads <= 12 * n, "{reads} reads for {n} requests");
+    }
+    let mut ended = false;
+    for second in 0..70 {
+        worker.flows.sweep(Duration::from_secs(second));
+        ended = ended || running.as_mut().poll(&mut context).is_ready();
+    }
+    assert!(ended, "it is never idle for too long");
+}
+
+/// An idle connection says who made the last answer.
+#[test]
+fn nobody_feeds_an_idle_connection() {
+    play_with(Answering::new(pushing), Limits::default(), 1 << 16, |worker, far, poll| {
+        far.put(GET);
+        assert!(!poll());
+        assert!(far.take(1 << 16).ends_with(b"xxx"));
+        assert!(!poll());
+        let state = worker.flows.states()[0];
+        assert_eq!((state.phase, state.source), (Phase::Idle, crate::flow::BodySource::None));
+    });
+}

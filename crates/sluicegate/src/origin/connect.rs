@@ -20,7 +20,7 @@ use crate::transport::{Duplex, Tcp, Upstream};
 ///
 /// ```
 /// use sluicegate::{Connected, Connecting, Connector, Dial, Fault};
-/// use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
+/// use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 /// use tokio::net::TcpStream;
 ///
 /// /// Everything goes through a tunnel of another proxy.
@@ -34,14 +34,15 @@ use crate::transport::{Duplex, Tcp, Upstream};
 ///             let ask = format!("CONNECT {dial} HTTP/1.1\r\nHost: {dial}\r\n\r\n");
 ///             parent.write_all(ask.as_bytes()).await.map_err(failed)?;
 ///             parent.flush().await.map_err(failed)?;
-///             let mut line = String::new();
-///             parent.read_line(&mut line).await.map_err(failed)?;
-///             if !line.starts_with("HTTP/1.1 200 ") {
-///                 return Err(Fault::Connect(self.0.to_owned(), line));
+///             // What comes from outside has a bound: a head of 8 KiB, or it has ended too early.
+///             let (mut head, mut answer) = ((&mut parent).take(8 * 1024), String::new());
+///             while !answer.ends_with("\r\n\r\n") {
+///                 if head.read_line(&mut answer).await.map_err(failed)? == 0 {
+///                     return Err(Fault::Connect(self.0.to_owned(), "its answer is too long, or was cut short".to_owned()));
+///                 }
 ///             }
-///             while line != "\r\n" {
-///                 line.clear();
-///                 parent.read_line(&mut line).await.map_err(failed)?;
+///             if !answer.starts_with("HTTP/1.1 200 ") {
+///                 return Err(Fault::Connect(self.0.to_owned(), answer.lines().next().unwrap_or_default().to_owned()));
 ///             }
 ///             // The parent is the operator's, and the parent's rules decide about the origin.
 ///             Ok(Connected::named_by_operator(parent, None))

@@ -4,8 +4,9 @@ use std::fmt;
 use std::future::pending;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -15,20 +16,26 @@ use super::{Hangup, Transport, Watch};
 ///
 /// It cannot tell of an end behind unread bytes: [`Transport::hangup`] never resolves, and the
 /// eager read is the only watch.
-pub struct Stream<S>(Mutex<S>);
+///
+/// Dropping it ends it as well as can be done without waiting: of TLS the peer is told by a close_notify. After
+/// [`Transport::abort`] it is not told, so that it notices the cut.
+pub struct Stream<S: AsyncRead + AsyncWrite + Send + Unpin> {
+    stream: Mutex<S>,
+    is_aborted: AtomicBool,
+}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream<S> {
     /// Wraps `stream`.
     pub fn new(stream: S) -> Self {
-        Self(Mutex::new(stream))
+        Self { stream: Mutex::new(stream), is_aborted: AtomicBool::new(false) }
     }
 
     fn lock(&self) -> MutexGuard<'_, S> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<S> fmt::Debug for Stream<S> {
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> fmt::Debug for Stream<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream").finish_non_exhaustive()
     }
@@ -71,5 +78,16 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Transport for Stream<S> {
     }
 
     /// Dropping such a stream without a shutdown is all that can be done.
-    fn abort(&self) {}
+    fn abort(&self) {
+        self.is_aborted.store(true, Relaxed);
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Drop for Stream<S> {
+    fn drop(&mut self) {
+        // One that panics here while another panic unwinds would end the process.
+        if !self.is_aborted.load(Relaxed) && !std::thread::panicking() {
+            let _ = self.poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
+    }
 }

@@ -247,3 +247,21 @@ async fn what_is_stale_is_stale_to_a_task_that_has_used_its_turn_up() {
     });
     assert!(stale.await);
 }
+
+/// A cut that looks like an end, or an end like a cut.
+#[test]
+fn tls_tells_an_end_from_a_cut() {
+    on_both(|| async {
+        let (b, a) = tls_pair().await;
+        write(&a, &[b"all"]).await;
+        drop(a);
+        assert_eq!(read_exactly(&b, 3).await, b"all");
+        assert_eq!(read(&b, 10).await.unwrap(), b"", "an end is told");
+        let (b, a) = tls_pair().await;
+        write(&a, &[b"some"]).await;
+        a.abort();
+        drop(a);
+        assert_eq!(read_exactly(&b, 4).await, b"some");
+        assert!(read(&b, 10).await.is_err(), "a cut is not");
+    });
+}
