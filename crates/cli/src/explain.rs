@@ -25,6 +25,9 @@ pub(crate) fn memory(config: &Config, max_connections: usize) -> String {
         // Writing to memory does not fail.
         let _ = writeln!(text, "{bytes:>12} {what}");
     }
+    let larger = config.limits.larger_head();
+    let _ =
+        writeln!(text, "{larger:>12} more while the head of its response is larger than 16 KiB (--max-response-head)");
     text.push_str(&sum(config, bound.total(), max_connections));
     let _ = writeln!(text, "{IDLE:>12} bytes, about, for each idle connection: task, socket registration, flow state");
     let (waiting, working) = sluicegate::proxy::future_sizes();
@@ -46,7 +49,8 @@ fn sum(config: &Config, bound: usize, max_connections: usize) -> String {
             )
         }
         None => {
-            let total = bound.saturating_mul(max_connections).saturating_add(bulk);
+            let most = bound.saturating_add(config.limits.larger_head());
+            let total = most.saturating_mul(max_connections).saturating_add(bulk);
             format!(
                 "{total:>12} for all: {max_connections} connections work at once ({limit})\n\
                  {bulk:>12} of them in pipes of the kernel (--bulk-total)\n"

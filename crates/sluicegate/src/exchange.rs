@@ -6,12 +6,17 @@
 //! client ──▶ gone?                     the hang-up watch
 //! ```
 
+mod interim;
+mod larger;
+
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use sluicegate_http1::chunked::ChunkLimits;
 use sluicegate_http1::{Framing, HeadLimits, Malformed, Name, Received, ResponseHead, Version, framing, login};
 
+use self::interim::Interim;
+pub(crate) use self::larger::Larger;
 use crate::edits::{Edits, Room};
 use crate::flow::{Alarm, BodySource, Flow, Phase};
 use crate::forward::{self, ResponseRoute};
@@ -20,9 +25,6 @@ use crate::pipe::{Encoding, Pipe};
 use crate::policy::{OriginResponse, Policy};
 use crate::record::{Client, Extensions, Fault};
 use crate::transport::{self, End, Hangup, Transport, Watch};
-
-/// More interim responses than this are an attack (DESIGN: none of them extends a deadline).
-const MAX_INTERIM: u32 = 32;
 
 /// Why an exchange, or the way to one, stopped early.
 #[derive(Debug)]
@@ -107,6 +109,8 @@ pub(crate) struct Exchange<'e, 'p, C, O, P> {
     pub(crate) flow: &'e Flow,
     pub(crate) via: Option<&'e str>,
     pub(crate) told: &'e mut Told,
+    /// Memory for a large head.
+    pub(crate) larger: &'e mut Larger<'p>,
     /// Sees the response's head before the client does.
     pub(crate) responder: Responder<'e, P>,
 }
@@ -133,7 +137,8 @@ impl<C: Transport, O: Transport, P: Policy> Exchange<'_, '_, C, O, P> {
     ///
     /// Cancel-safe as a whole: what it leaves behind is only on the sockets and in the pipes.
     pub(crate) async fn run(self) -> Result<Answered, Stop> {
-        let Exchange { client, origin, request, response, head, asked, limits, flow, via, told, responder } = self;
+        let Exchange { client, origin, request, response, head, asked, limits, flow, via, told, larger, responder } =
+            self;
         let progress = &Progress::default();
         flow.allow(limits.body_timeout);
         flow.enter(Phase::Waiting);
@@ -147,6 +152,7 @@ impl<C: Transport, O: Transport, P: Policy> Exchange<'_, '_, C, O, P> {
             flow,
             via,
             told,
+            larger,
             responder,
             progress,
         };
@@ -252,17 +258,19 @@ struct Answer<'a, 'p, C, O, P> {
     flow: &'a Flow,
     via: Option<&'a str>,
     told: &'a mut Told,
+    larger: &'a mut Larger<'p>,
     responder: Responder<'a, P>,
     progress: &'a Progress,
 }
 
 impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
     async fn run(mut self) -> Result<Answered, Stop> {
-        for _ in 0..=MAX_INTERIM {
+        let mut interim = Interim::new(self.flow.now());
+        loop {
             self.read_head().await.map_err(Stop::Origin)?;
             match self.head.status() {
                 101 => return self.switch().await,
-                100..200 => self.relay_interim().await?,
+                100..200 => self.relay_interim(&mut interim).await?,
                 // It is about the time before the request, which it has crossed (RFC 9110 §15.5.9).
                 408 if self.asked.may_repeat && !self.told.heard => {
                     self.head.clear();
@@ -271,7 +279,6 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
                 _ => return self.relay_final().await,
             }
         }
-        Err(Stop::Origin(Fault::TooManyInterim))
     }
 
     async fn read_head(&mut self) -> Result<(), Fault> {
@@ -279,14 +286,24 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
         transport::in_turn(self.flow.downward()).await;
         loop {
             let raw = self.response.raw();
-            let received = self.head.receive(raw, &self.limits.response_head).map_err(Fault::Response)?;
+            let window = raw.get(..self.larger.room(self.head.bytes().len())).unwrap_or(raw);
+            let received = self.head.receive(window, &self.larger.head()).map_err(Fault::Response)?;
             match received {
                 Received::Complete(n) => {
                     self.response.drop_raw(n);
                     self.told.binds |= login::response_binds(self.head);
                     return Ok(());
                 }
-                Received::Partial => self.response.drop_raw(raw.len()),
+                Received::Partial => {
+                    let taken = window.len();
+                    self.response.drop_raw(taken);
+                }
+            }
+            if self.larger.room(self.head.bytes().len()) == 0 {
+                self.larger.take()?;
+            }
+            if !self.response.raw().is_empty() {
+                continue;
             }
             match transport::fill(self.response, self.origin, self.flow.downward()).await {
                 Ok(0) | Err(_) => return Err(Fault::OriginClosed),
@@ -296,8 +313,12 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
     }
 
     /// A 1xx goes to those who know them (RFC 9110 §15.2).
-    async fn relay_interim(&mut self) -> Result<(), Stop> {
+    async fn relay_interim(&mut self, interim: &mut Interim) -> Result<(), Stop> {
         self.told.heard = true;
+        interim.count(self.head.bytes().len(), self.flow.now()).map_err(Stop::Origin)?;
+        if interim.extends(self.head.status()) && self.progress.sent.load(Relaxed) {
+            self.flow.allow(self.limits.response_timeout);
+        }
         if self.asked.version == Version::Http10 {
             return Ok(());
         }
@@ -341,7 +362,7 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
         self.told.head = self.stage(framing, encoding, length, !client_persists, edits.some());
         let limits = ChunkLimits {
             // They are held twice, decoded and staged: together no more than a head.
-            trailer_bytes: self.limits.response_head.bytes / 2,
+            trailer_bytes: self.limits.response_share().bytes / 2,
             trailer_fields: self.limits.response_head.fields,
             ..ChunkLimits::default()
         };
@@ -369,7 +390,8 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
     /// What the policy changes in the head.
     fn edited(&self) -> Edits {
         let Responder { policy, who, extensions } = self.responder;
-        let HeadLimits { bytes, fields } = self.limits.response_head;
+        let HeadLimits { fields, .. } = self.limits.response_head;
+        let bytes = self.larger.room(0);
         let room = Room { bytes, fields, taken: (self.head.bytes().len(), self.head.field_count()) };
         let mut edits = Edits::new();
         policy.respond(&mut OriginResponse { head: self.head, edits: &mut edits, room, extensions }, who);

@@ -94,6 +94,11 @@ impl Flow {
         Lane { flow: self, way: &self.down }
     }
 
+    /// What the clock said at the last sweep.
+    pub(crate) fn now(&self) -> Duration {
+        Duration::from_millis(self.clock.millis())
+    }
+
     /// What it is doing from now on.
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Relaxed);

@@ -78,7 +78,7 @@
 //! # The bound
 //!
 //! What a connection holds never exceeds [`Limits::bound`], whatever client and origin do: 16 KiB of each direction and the heads,
-//! 158 KiB at most with the defaults, some hundred bytes in use. [`Limits::memory_total`] bounds the sum over all connections.
+//! 159 KiB at most with the defaults (96 more while the head of its response is larger than 16 KiB), some hundred bytes in use. [`Limits::memory_total`] bounds the sum over all connections.
 //! A policy's own values, and the one piece that a [`Sender`] or stream has in hand, come on top. The kernel's buffers are
 //! bounded by [`Limits::unsent`] and [`Limits::sockets`].
 //!

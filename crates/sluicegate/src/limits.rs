@@ -49,7 +49,9 @@ pub struct Limits {
     pub origin_buffer: usize,
     /// A request's line and fields. Default 16,384 bytes, 500 fields.
     pub head: HeadLimits,
-    /// A response's status line and fields. Default 16,384 bytes, 500 fields.
+    /// A response's status line and fields. Default 64 KiB, as Squid's, because origins send such (cookies, policies of
+    /// content), and 500 fields. What is over 16 KiB is no part of the bound, and taken when it comes
+    /// ([`Limits::larger_head`]).
     pub response_head: HeadLimits,
     /// Bytes for all connections at once, over all workers: each that is not idle reserves its
     /// whole bound, and waits for it; a tunnel in which nothing is on its way gives it back meanwhile. Default `None`: `max_connections` times the bound.
@@ -82,8 +84,8 @@ pub struct Limits {
     pub policy_timeout: Option<Duration>,
     /// Looking up and dialling, all addresses together. Default 10 s.
     pub connect_timeout: Option<Duration>,
-    /// From the end of the request to the end of the response's head; interim responses do not
-    /// extend it. Default 5 min.
+    /// From the end of the request to the end of the response's head; a 102 or
+    /// 103 begins it anew, at most a hundred times. Default 5 min.
     pub response_timeout: Option<Duration>,
     /// No body byte in either direction. Default 5 min.
     pub body_timeout: Option<Duration>,
@@ -149,7 +151,7 @@ impl Default for Limits {
             client_buffer: 16 * 1024,
             origin_buffer: 16 * 1024,
             head: HeadLimits::default(),
-            response_head: HeadLimits::default(),
+            response_head: HeadLimits { bytes: 64 * 1024, ..HeadLimits::default() },
             memory_total: None,
             memory_wait: Duration::from_secs(1),
             bulk_total: 16 << 20,
@@ -186,6 +188,9 @@ pub struct LimitError {
     /// What would be right.
     pub rule: &'static str,
 }
+
+/// A response's head of this size is part of every connection's bound.
+const HEAD_SHARE: usize = 16 * 1024;
 
 /// What we add to a head at most: a Host of 253 bytes, Via, Date and the fields of this connection.
 pub(crate) const ADDED_TO_HEADS: usize = 512;
@@ -237,9 +242,22 @@ impl Limits {
             client_buffer: self.client_buffer,
             origin_buffer: self.origin_buffer,
             request_heads: heads(self.head),
-            response_heads: heads(self.response_head),
+            response_heads: heads(self.response_share()),
             fields: listed(self.head.fields).saturating_add(listed(self.response_head.fields)),
         }
+    }
+
+    /// What a connection holds beyond its bound, in bytes, while the head of its response is larger than 16 KiB: as it came,
+    /// and as it leaves. It is a part of `memory_total`, and takes as many shares of a connection as it needs; if none is
+    /// left, the client gets a 503.
+    #[must_use]
+    pub fn larger_head(&self) -> usize {
+        self.response_head.bytes.saturating_sub(self.response_share().bytes).saturating_mul(2)
+    }
+
+    /// What of a response's head is a part of every connection's bound.
+    pub(crate) fn response_share(&self) -> HeadLimits {
+        HeadLimits { bytes: self.response_head.bytes.min(HEAD_SHARE), ..self.response_head }
     }
 
     /// Refuses what could not work.

@@ -149,7 +149,7 @@ pub enum Fault {
     /// The origin switched to a protocol that nobody asked for.
     #[error("the origin switched to a protocol that was not asked for")]
     Upgrade,
-    /// The origin sent more interim responses than the proxy relays.
+    /// The origin sent more bytes of interim responses than the proxy relays: 256 KiB, and 1 KiB more for each second.
     #[error("the origin sent too many interim responses")]
     TooManyInterim,
     /// No more descriptors, connections or memory.

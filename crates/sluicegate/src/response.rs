@@ -115,7 +115,7 @@ impl Response {
     /// The same as [`Response::check`], and not larger than a response's head may be.
     pub(crate) fn fits(&self, limits: &Limits) -> Result<(), Wrong> {
         self.check()?;
-        let most = limits.response_head.bytes;
+        let most = limits.response_share().bytes;
         if self.0.fields.len() > most { Err(EditError::TooLarge(most).into()) } else { Ok(()) }
     }
 

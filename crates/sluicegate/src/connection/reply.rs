@@ -6,7 +6,7 @@ use sluicegate_http1::{Framing, Malformed, RequestHead, ResponseHead, framing};
 use super::story::Story;
 use super::{Cx, KEPT_HEADS, Next};
 use crate::answer;
-use crate::exchange::{Stop, attend};
+use crate::exchange::{Larger, Stop, attend};
 use crate::origin::Kept;
 use crate::pipe::Pipe;
 use crate::policy::Policy;
@@ -32,9 +32,19 @@ pub(super) struct Pipes<'b, 'p> {
     pub(super) memory: &'b mut Share<'p>,
     /// The request had come before the response to the one before it was through.
     pub(super) is_pipelined: bool,
+    /// Memory for a large head of this response.
+    pub(super) larger: Larger<'p>,
 }
 
 impl Pipes<'_, '_> {
+    /// The request is over: memory that was taken for its response's head goes back.
+    pub(super) fn give_back(self) {
+        if self.larger.is_taken() {
+            self.response_head.shrink();
+            self.response.shrink();
+        }
+    }
+
     /// Sends what `write` stages, as the answer to `head`.
     pub(super) async fn answer<C: Transport, P: Policy>(
         &mut self,

@@ -10,7 +10,7 @@ use super::{Busy, Cx, Next};
 use crate::answer;
 use crate::close;
 use crate::edits::{Edits, Room};
-use crate::exchange::{Answered, Asked, Exchange, Responder, Stop, attend};
+use crate::exchange::{Answered, Asked, Exchange, Larger, Responder, Stop, attend};
 use crate::flow::Phase;
 use crate::forward::{self, MaxForwards, RequestRoute};
 use crate::origin::{self, Asking, Dial, Kept, Reached};
@@ -20,10 +20,11 @@ use crate::record::{Ended, Fault};
 use crate::transport::{self, Cut, Transport, Upstream};
 
 /// Serves the request whose head is complete.
-pub(super) async fn serve<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) -> Next {
+pub(super) async fn serve<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Next {
     let Busy { request, response, head, response_head, last, is_pipelined, memory } = busy;
     let mut story = Story::begin(cx, head);
-    let mut pipes = Pipes { request, response, response_head, last, memory, is_pipelined: *is_pipelined };
+    let larger = Larger::new(cx.worker.limits(), cx.worker.shared.memory.as_ref());
+    let mut pipes = Pipes { request, response, response_head, last, memory, is_pipelined: *is_pipelined, larger };
     let next = match understand(head) {
         Err(rule) => pipes.fault(cx, &mut story, head, Fault::Request(rule)).await,
         Ok(ask) => match decide(cx, pipes.request, &mut story, &ask).await {
@@ -38,15 +39,17 @@ pub(super) async fn serve<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut
             Err(stop) => pipes.stopped(cx, &mut story, head, stop).await,
         },
     };
+    pipes.give_back();
     story.tell();
     next
 }
 
 /// Answers what was not even a request, and ends the connection.
-pub(super) async fn refuse<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>, fault: Fault) -> Next {
+pub(super) async fn refuse<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>, fault: Fault) -> Next {
     let Busy { request, response, head, response_head, last, is_pipelined, memory } = busy;
     let mut story = Story::begin(cx, head);
-    let mut pipes = Pipes { request, response, response_head, last, memory, is_pipelined: *is_pipelined };
+    let larger = Larger::new(cx.worker.limits(), cx.worker.shared.memory.as_ref());
+    let mut pipes = Pipes { request, response, response_head, last, memory, is_pipelined: *is_pipelined, larger };
     let next = pipes.fault(cx, &mut story, head, fault).await;
     story.tell();
     next
@@ -279,6 +282,7 @@ async fn exchange<C: Transport, P: Policy>(
         flow: cx.flow,
         via,
         told: &mut story.told,
+        larger: &mut pipes.larger,
         responder: Responder { policy: &cx.worker.shared.policy, who: cx.who, extensions: &story.extensions },
     };
     let cut = Cut::unless_ended(origin);

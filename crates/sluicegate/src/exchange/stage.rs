@@ -8,7 +8,7 @@ use std::time::Duration;
 use sluicegate_http1::chunked::ChunkLimits;
 use sluicegate_http1::{Framing, ResponseHead, Version};
 
-use super::{Answered, Asked, Exchange, Responder, Stop, Told};
+use super::{Answered, Asked, Exchange, Larger, Responder, Stop, Told};
 use crate::buffer::Pool;
 use crate::bulk::Pipes;
 use crate::flow::{Entered, Flows};
@@ -89,6 +89,7 @@ pub(crate) fn play(setting: &Setting, play: impl FnOnce(Running<'_>, &mut Stage)
         flow: &flow,
         via: None,
         told: &mut told,
+        larger: &mut Larger::new(limits, None),
         responder: Responder { policy: &AllowAll, who: &who, extensions: &Extensions::new() },
     };
     let mut stage = Stage { client, origin, flows: Arc::clone(&flows), now: Duration::ZERO };

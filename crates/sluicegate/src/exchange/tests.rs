@@ -147,12 +147,41 @@ fn bytes_behind_a_response_cost_the_origin_its_connection() {
 #[test]
 fn interim_responses_are_relayed_and_counted() {
     play(&Setting::of(Framing::Empty, 100, 4000), |mut running, stage| {
-        stage.origin.put(&b"HTTP/1.1 103 Hint\r\n\r\n".repeat(32));
+        let hints = b"HTTP/1.1 103 Hint\r\n\r\n".repeat(100);
+        let mut relayed = 0;
+        let mut relay = |running: &mut Running<'_>, stage: &mut Stage| {
+            stage.origin.put(&hints);
+            let ended = settle(running, stage);
+            relayed += stage.client.take(4000).windows(5).filter(|part| part == b" 103 ").count();
+            ended
+        };
+        // 256 KiB in 2,100 bytes.
+        for _ in 0..124 {
+            assert!(relay(&mut running, stage).is_none());
+        }
+        // Two seconds earn about as much again, and no more.
+        stage.pass(Duration::from_secs(2));
+        assert!(relay(&mut running, stage).is_none());
+        let ended = relay(&mut running, stage);
+        assert!(matches!(ended, Some(Err(Stop::Origin(Fault::TooManyInterim)))), "{ended:?}");
+        assert!(relayed >= 12_500, "{relayed} are relayed");
+    });
+}
+
+/// An origin that says that it is at work is waited for; one that says nothing else is not waited for for ever.
+#[test]
+fn progress_extends_the_time_for_a_response_but_not_for_ever() {
+    let nearly = Duration::from_secs(290);
+    play(&Setting::of(Framing::Empty, 100, 4000), |mut running, stage| {
+        for turn in 0..100 {
+            stage.origin.put(if turn % 2 == 0 { b"HTTP/1.1 102 At\r\n\r\n" } else { b"HTTP/1.1 103 At\r\n\r\n" });
+            assert!(settle(&mut running, stage).is_none(), "{turn}");
+            stage.pass(nearly);
+        }
+        stage.origin.put(b"HTTP/1.1 102 At\r\n\r\n");
         assert!(settle(&mut running, stage).is_none());
-        let relayed = stage.client.take(4000);
-        assert_eq!(relayed.windows(5).filter(|part| part == b" 103 ").count(), 32);
-        stage.origin.put(b"HTTP/1.1 103 Hint\r\n\r\n");
-        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Origin(Fault::TooManyInterim)))));
+        stage.pass(nearly);
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Origin(Fault::ResponseTimeout)))));
     });
 }
 
@@ -175,9 +204,9 @@ fn whose_turn_it_was_decides_who_is_blamed() {
         stage.pass(late);
         assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Origin(Fault::ResponseTimeout)))));
     });
-    // Interim responses and half a head extend nothing.
+    // A 100 and half a head extend nothing.
     play(&Setting::of(Framing::Empty, 100, 400), |mut running, stage| {
-        for part in [&b"HTTP/1.1 102 Processing\r\n\r\n"[..], b"HTTP/1.1 200"] {
+        for part in [&b"HTTP/1.1 100 Continue\r\n\r\n"[..], b"HTTP/1.1 200"] {
             assert!(settle(&mut running, stage).is_none());
             stage.pass(late / 3);
             stage.origin.put(part);

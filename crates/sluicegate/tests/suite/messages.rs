@@ -167,3 +167,57 @@ fn chunk_extensions_do_not_use_themselves_up() {
     client.send(get(&answering(std::str::from_utf8(&ok("next")).unwrap()).url("/")));
     assert_eq!(client.response("GET").text(), "next");
 }
+
+fn large_head(fields: usize) -> String {
+    let fields: String = (0..fields).map(|n| format!("Set-Cookie: c{n}={}\r\n", "v".repeat(900))).collect();
+    format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok")
+}
+
+/// A page whose cookies and policies browsers take is refused, and its reader is told to send fewer fields.
+#[test]
+fn a_large_response_head_is_relayed_up_to_its_limit() {
+    let gate = Gate::start();
+    let mut client = gate.client();
+    for (before, fields) in [("", 17), ("", 22), ("", 69), ("\r\n", 30)] {
+        for piece in [usize::MAX, 1460, 16_384] {
+            let response = format!("{before}{}", large_head(fields));
+            let origin = Origin::start(move |_, wire| {
+                wire.request();
+                wire.send_in_pieces(response.as_bytes(), piece.min(response.len()));
+                wire.rest();
+            });
+            client.send(get(&origin.url("/")));
+            let answer = client.response("GET");
+            assert_eq!((answer.status(), answer.text()), (200, "ok"), "{fields} in {piece}");
+            assert_eq!(answer.all("set-cookie").len(), fields);
+        }
+    }
+    client.send(get(&answering(&large_head(75)).url("/")));
+    let answer = client.response("GET");
+    assert_eq!(answer.status(), 502);
+    let text = answer.text();
+    assert!(text.contains("head of the origin's response") && !text.contains("send fewer"), "{text}");
+    assert!(text.contains("65536 bytes") && text.contains("max-response-head"), "{text}");
+}
+
+/// Large heads take memory that nobody has set aside; or it is not given back.
+#[test]
+fn a_large_response_head_takes_its_share_of_the_memory() {
+    let origin = answering(&large_head(40));
+    // The client before may still have one of three.
+    for (shares, status) in [(1, 503), (3, 200)] {
+        let gate = Gate::with(|limits| {
+            limits.bulk_total = 0;
+            limits.memory_total = Some(limits.bound().total() * shares);
+        });
+        for _ in 0..3 {
+            let mut client = gate.client();
+            for _ in 0..2 {
+                client.send(get(&origin.url("/")));
+                let answer = client.response("GET");
+                assert_eq!(answer.status(), status, "{shares}: {}", answer.text());
+                assert_eq!(answer.field("retry-after").is_some(), status == 503);
+            }
+        }
+    }
+}
