@@ -276,6 +276,18 @@ pub(crate) struct Deadlines {
     #[arg(long, value_name = "TIME", default_value_t = Span(limits().linger_timeout))]
     pub(crate) linger_timeout: Span,
 
+    /// Silence of a client or origin before TCP asks whether it is still there, or off
+    ///
+    /// It asks three times within as long again, and then takes the connection for ended, tunnels too.
+    #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().keepalive))]
+    pub(crate) tcp_keepalive: Deadline,
+
+    /// What was sent to an origin and is not acknowledged, before it is taken to have gone, or off
+    ///
+    /// Not in tunnels, nor once a body of more than 16 KiB is sent: who only reads slowly has not gone.
+    #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().user_timeout))]
+    pub(crate) tcp_user_timeout: Deadline,
+
     /// A connection that was shut down and does not end, before it is reset, or off
     #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().abort_timeout))]
     pub(crate) abort_timeout: Deadline,

@@ -168,6 +168,8 @@ fn limits(sizes: &Sizes, deadlines: &Deadlines, half_close: HalfClose) -> Limits
     limits.head_timeout = deadlines.head_timeout.0;
     limits.idle_timeout = deadlines.idle_timeout.0;
     limits.origin_idle_timeout = deadlines.origin_idle_timeout.0;
+    limits.keepalive = deadlines.tcp_keepalive.0;
+    limits.user_timeout = deadlines.tcp_user_timeout.0;
     limits.connect_timeout = deadlines.connect_timeout.0;
     limits.response_timeout = deadlines.response_timeout.0;
     limits.body_timeout = deadlines.body_timeout.0;

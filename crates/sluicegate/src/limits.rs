@@ -68,6 +68,14 @@ pub struct Limits {
     pub sockets: SocketBuffers,
     /// How names are looked up.
     pub names: Names,
+    /// How long a peer may be silent before TCP asks whether it is still there: three times within as long again, and then its
+    /// connection has ended. Clients, origins and tunnels. At least 1 s, or `None`: never. Default 30 s.
+    pub keepalive: Option<Duration>,
+    /// How long what was sent to an origin may stay unacknowledged (`TCP_USER_TIMEOUT`, Linux), before its connection has
+    /// ended. Not in tunnels, nor while a body of more than 16 KiB is sent, nor for clients: Linux counts the time for
+    /// which a peer that is there does not read, and for them the other deadlines say how long that may be. `None`: what the kernel
+    /// thinks right, about 15 min. Default 60 s, which is when `keepalive` gives a silent peer up.
+    pub user_timeout: Option<Duration>,
     /// Client connections at once, over all listeners; more wait in the kernel's queue. Default 10,000.
     pub max_connections: usize,
     /// Idle connections kept per worker, over all origins. Default 512.
@@ -158,6 +166,8 @@ impl Default for Limits {
             unsent: Some(64 * 1024),
             sockets: SocketBuffers::default(),
             names: Names::default(),
+            keepalive: s(30),
+            user_timeout: s(60),
             max_connections: 10_000,
             max_idle_origins: 512,
             half_close: HalfClose::default(),
@@ -207,17 +217,20 @@ pub(crate) struct Tuning {
     pub(crate) unsent: Option<u32>,
     pub(crate) send: Option<usize>,
     pub(crate) receive: Option<usize>,
+    pub(crate) keepalive: Option<Duration>,
+    pub(crate) user_timeout: Option<Duration>,
 }
 
 impl Limits {
     pub(crate) fn to_clients(&self) -> Tuning {
         let SocketBuffers { client_send: send, client_receive: receive, .. } = self.sockets;
-        Tuning { unsent: self.unsent, send, receive }
+        Tuning { unsent: self.unsent, send, receive, keepalive: self.keepalive, user_timeout: None }
     }
 
     pub(crate) fn to_origins(&self) -> Tuning {
         let SocketBuffers { origin_send: send, origin_receive: receive, .. } = self.sockets;
-        Tuning { unsent: self.unsent, send, receive }
+        let Self { unsent, keepalive, user_timeout, .. } = *self;
+        Tuning { unsent, send, receive, keepalive, user_timeout }
     }
 
     /// What all pipes together may hold, in bytes.
@@ -283,6 +296,9 @@ impl Limits {
             let rule = "at least what one connection may hold (--explain-memory says how much)";
             return Err(LimitError { name: "memory-total", value: total.to_string(), rule });
         }
+        if let Some(short) = self.keepalive.filter(|time| *time < Duration::from_secs(1)) {
+            return Err(LimitError { name: "tcp-keepalive", value: format!("{short:?}"), rule: "at least 1s, or off" });
+        }
         let deadlines = [
             ("head-timeout", self.head_timeout),
             ("idle-timeout", self.idle_timeout),
@@ -294,6 +310,7 @@ impl Limits {
             ("half-closed-timeout", self.half_closed_timeout),
             ("abort-timeout", self.abort_timeout),
             ("dns-timeout", self.names.timeout),
+            ("tcp-user-timeout", self.user_timeout),
         ];
         for (name, value) in deadlines {
             if value.is_some_and(|d| d.is_zero()) {

@@ -62,6 +62,7 @@ pub(crate) async fn reach(dial: Dial<'_>, connector: Option<&dyn Connector>) -> 
     let connected = within(deadline, connector.connect(dial)).await;
     let connected = connected.unwrap_or_else(|| Err(Fault::ConnectTimeout(shown(host, port))))?;
     let Connected { stream, address, lending } = connected;
+    stream.tune(limits.to_origins());
     // What it was chosen by, only the connector knows: so it is its client's, unless somebody says more.
     let lending = lending.unwrap_or(if pool.is_some() { Lending::Anyone } else { Lending::Client });
     Ok(Reached { stream, address, lending, lookup: None, connect: Some(begin.elapsed()) })

@@ -25,6 +25,7 @@ use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 
 use crate::bulk::Conduit;
+use crate::limits::Limits;
 
 pub(crate) use cut::Cut;
 pub use gone::Gone;
@@ -136,6 +137,10 @@ pub trait Transport: Send + Sync {
     /// Whether an idle connection shows anything at all: bytes that nobody asked for, an end, an
     /// error. `peek` asks the kernel too, at the cost of a system call.
     fn is_stale(&self, peek: bool) -> bool;
+
+    /// It is the connection to a client: the sizes and probes that `limits` asks for.
+    #[doc(hidden)]
+    fn serve_client(&self, _limits: &Limits) {}
 
     /// From here on, dropping the stream resets the connection, so that what was cut short does
     /// not look complete.

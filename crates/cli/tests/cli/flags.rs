@@ -67,6 +67,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("--half-closed-timeout", "-5s", TIME),
     ("--linger-timeout", "off", TIME),
     ("--abort-timeout", "", "--abort-timeout"),
+    ("--tcp-keepalive", "999ms", "--tcp-keepalive is 999ms; it must be at least 1s, or off"),
+    ("--tcp-user-timeout", "long", TIME),
     ("--access-log", "", "--access-log"),
     ("--access-log-format", "combined", "--access-log-format needs --access-log FILE"),
     ("--access-log-format", "xml", "[possible values: combined, json]"),

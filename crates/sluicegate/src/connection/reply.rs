@@ -141,6 +141,7 @@ impl Pipes<'_, '_> {
         origin: &Upstream,
     ) -> Next {
         story.tunnel = true;
+        origin.wait_for_reader();
         self.response_head.shrink();
         // The log needs it at the end; what it holds meanwhile is not to count.
         let is_small = story.head().capacity() <= KEPT_HEADS;

@@ -222,7 +222,7 @@ async fn plain<C: Transport, P: Policy>(
     let mut kept = cx.worker.origins.take(pipes.last, &asking, cx.flow, may);
     loop {
         let reused = kept.is_some();
-        let origin = match kept.take() {
+        let mut origin = match kept.take() {
             Some(kept) => {
                 story.origin = kept.address;
                 kept
@@ -236,6 +236,7 @@ async fn plain<C: Transport, P: Policy>(
             },
         };
         story.reused = reused;
+        origin.sends(ask.framing);
         let ended = exchange(cx, pipes, story, ask, &way.target, &origin.stream, reused && idempotent).await;
         let unspent = pipes.request.is_unspent() && pipes.response_head.is_empty() && !story.told.heard;
         match ended {

@@ -49,7 +49,8 @@ pub trait IntoTransport {
 impl<T: Transport + 'static> IntoTransport for T {
     type Transport = Self;
 
-    fn into_transport(self, _limits: &Limits) -> io::Result<Self> {
+    fn into_transport(self, limits: &Limits) -> io::Result<Self> {
+        self.serve_client(limits);
         Ok(self)
     }
 }
@@ -58,9 +59,7 @@ impl IntoTransport for tokio::net::TcpStream {
     type Transport = Tcp;
 
     fn into_transport(self, limits: &Limits) -> io::Result<Tcp> {
-        let tcp = Tcp::new(self)?;
-        tcp.tune(limits.to_clients());
-        Ok(tcp)
+        Tcp::new(self)?.into_transport(limits)
     }
 }
 

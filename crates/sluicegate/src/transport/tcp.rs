@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use tokio::io::Interest;
 use tokio::io::{AsyncRead, ReadBuf};
@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use super::{Hangup, Transport, Watch};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use crate::bulk::Conduit;
-use crate::limits::Tuning;
+use crate::limits::{Limits, Tuning};
 
 /// An origin that accepts a connection within this time is near: in one round trip of it
 /// [`NEAR_RECEIVE`] is much. The kernel's own sizing grew to 2.9 MB there, which a client that stops
@@ -78,11 +78,26 @@ impl Tcp {
         Self { read: Mutex::new(read), write: Some(write) }
     }
 
-    /// Bounds what the kernel holds.
+    /// Waits for a peer that does not read for as long as the proxy's own deadlines say. `TCP_USER_TIMEOUT` ends a connection
+    /// whose peer has closed its window, though it answers each probe (Linux 6.18: 3.6 s with 3 s): to the kernel a slow reader
+    /// has gone.
+    pub(crate) fn wait_for_reader(&self) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Ok(stream) = self.stream() {
+            let _ = SockRef::from(stream).set_tcp_user_timeout(None);
+        }
+    }
+
+    /// Says what the kernel may hold, and when it is to give the peer up.
     pub(crate) fn tune(&self, tuning: Tuning) {
         if let Ok(stream) = self.stream() {
             tune(&SockRef::from(stream), tuning);
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn socket(&self) -> io::Result<SockRef<'_>> {
+        self.stream().map(SockRef::from)
     }
 
     fn stream(&self) -> io::Result<&TcpStream> {
@@ -91,9 +106,18 @@ impl Tcp {
     }
 }
 
-/// Bounds what the kernel holds. An option that it refuses is left: the socket works without.
+/// Says what the kernel may hold, and when it is to give a peer up. An option that it refuses is left: the socket works without.
 fn tune(socket: &SockRef<'_>, tuning: Tuning) {
-    let Tuning { unsent, send, receive } = tuning;
+    let Tuning { unsent, send, receive, keepalive, user_timeout } = tuning;
+    if let Some(silence) = keepalive {
+        let _ = socket.set_tcp_keepalive(&probes(silence));
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if user_timeout.is_some() {
+        let _ = socket.set_tcp_user_timeout(user_timeout);
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = user_timeout;
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Some(bytes) = unsent {
         let _ = socket.set_tcp_notsent_lowat(bytes);
@@ -107,6 +131,20 @@ fn tune(socket: &SockRef<'_>, tuning: Tuning) {
         let _ = socket.set_recv_buffer_size(bytes);
     }
 }
+
+/// Three probes after `silence`, within as long again.
+fn probes(silence: Duration) -> TcpKeepalive {
+    let probes = TcpKeepalive::new().with_time(silence);
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "macos"))]
+    let probes = probes
+        .with_interval(silence.checked_div(PROBES).unwrap_or(silence).max(Duration::from_secs(1)))
+        .with_retries(PROBES);
+    probes
+}
+
+/// One lost on its way is not a peer lost.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "macos"))]
+const PROBES: u32 = 3;
 
 impl Drop for Tcp {
     fn drop(&mut self) {
@@ -216,6 +254,10 @@ impl Transport for Tcp {
         // Readiness is a hint: a full read leaves it set on an empty queue.
         let seen = SockRef::from(stream).peek(&mut [std::mem::MaybeUninit::uninit()]);
         !seen.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    fn serve_client(&self, limits: &Limits) {
+        self.tune(limits.to_clients());
     }
 
     fn abort(&self) {

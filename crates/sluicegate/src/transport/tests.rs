@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::scripted;
 use super::{Hangup, Stream, Tcp, Transport, Watch};
+use crate::limits::{Limits, Tuning};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -264,4 +265,38 @@ fn tls_tells_an_end_from_a_cut() {
         assert_eq!(read_exactly(&b, 4).await, b"some");
         assert!(read(&b, 10).await.is_err(), "a cut is not");
     });
+}
+
+/// What is accepted inherits what the listener was told, at no cost: so Linux does it.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn clients_are_asked_whether_they_are_there() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = super::Listener::new(listener).unwrap();
+    listener.tune(Limits::default().to_clients());
+    let _client = TcpStream::connect(listener.local_addr()).await.unwrap();
+    let (near, _) = listener.accept().await.unwrap();
+    let socket = near.socket().unwrap();
+    assert!(socket.keepalive().unwrap());
+    assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(30));
+    assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(10));
+    assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+    assert_eq!(socket.tcp_user_timeout().unwrap(), None);
+}
+
+/// A peer that is there and does not read is not given up by the kernel once it has been told to wait.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_slow_reader_has_not_gone() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let tuning = Tuning { user_timeout: Some(Duration::from_millis(300)), ..Tuning::default() };
+    let near = Tcp::connect_with(listener.local_addr().unwrap(), tuning).await.unwrap();
+    let (far, _) = listener.accept().await.unwrap();
+    assert_eq!(near.socket().unwrap().tcp_user_timeout().unwrap(), Some(Duration::from_millis(300)));
+    near.wait_for_reader();
+    let piece = vec![b'x'; 1 << 20];
+    let full = async { while poll_fn(|cx| near.poll_write(cx, &[IoSlice::new(&piece)])).await.unwrap() > 0 {} };
+    assert!(timeout(Duration::from_millis(1500), full).await.is_err(), "it takes everything");
+    assert!(near.socket().unwrap().take_error().unwrap().is_none());
+    drop(far);
 }

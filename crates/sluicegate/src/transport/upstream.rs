@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Hangup, Stream, Tcp, Transport, Watch};
 use crate::bulk::Conduit;
+use crate::limits::Tuning;
 
 /// A connection to an origin. Everything is passed on; which kind it is, is known by one branch.
 #[non_exhaustive]
@@ -27,6 +28,20 @@ impl Upstream {
     /// Any stream: TLS, a duplex pipe, a tunnel through a parent proxy.
     pub fn stream(stream: impl Duplex + 'static) -> Self {
         Self::Stream(Stream::new(Box::new(stream)))
+    }
+
+    /// What a connector has made gets what the proxy's own sockets have.
+    pub(crate) fn tune(&self, tuning: Tuning) {
+        if let Self::Tcp(tcp) = self {
+            tcp.tune(tuning);
+        }
+    }
+
+    /// From here on, more may be sent than an origin that is well need read.
+    pub(crate) fn wait_for_reader(&self) {
+        if let Self::Tcp(tcp) = self {
+            tcp.wait_for_reader();
+        }
     }
 }
 

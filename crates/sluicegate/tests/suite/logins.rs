@@ -144,6 +144,21 @@ fn what_was_offered_binds_too() {
     }
 }
 
+/// A ticket that is through at once is followed by no challenge.
+#[test]
+fn credentials_alone_bind() {
+    for credentials in ["Negotiate YII", "ntlm TlRM", "Basic YQ==, NTLM TlRM", "sk_live/1"] {
+        let (gate, origin) = (Gate::start(), Origin::mirror());
+        let mut alice = gate.client();
+        ask(&mut alice, &origin.url("/"), &format!("Authorization: {credentials}\r\n"));
+        quiet();
+        ask(&mut gate.client(), &origin.url("/"), "");
+        assert_eq!(origin.connections(), 2, "{credentials}");
+        ask(&mut alice, &origin.url("/"), "");
+        assert_eq!(origin.connections(), 2, "{credentials}: its client lost it");
+    }
+}
+
 #[test]
 fn what_authenticates_each_request_is_shared() {
     for credentials in ["Basic YWxhZGRpbg==", "bearer abc", "Digest username=\"NTLM\", uri=\"/,NTLM\", nc=00000001"] {

@@ -39,3 +39,4 @@ mod stopping;
 mod surface;
 mod tiny;
 mod tunnels;
+mod vanished;

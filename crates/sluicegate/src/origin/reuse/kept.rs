@@ -3,14 +3,17 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use sluicegate_http1::Authority;
 use sluicegate_http1::keep_alive::KeepAlive;
+use sluicegate_http1::{Authority, Framing};
 
 use crate::transport::{Transport, Upstream};
 
 /// An origin that says when it closes is believed this much earlier: a request that is sent now has to arrive before, and
 /// the clock is up to 0.2 s late.
 const MARGIN: Duration = Duration::from_secs(1);
+
+/// So much, in bytes, any origin takes before it reads: what stays unacknowledged longer has not arrived.
+const WINDOW: u64 = 16 * 1024;
 
 /// Who may have a connection after its client's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,16 +79,32 @@ pub(crate) struct Kept {
     origin_keeps: Option<Duration>,
     /// How many requests its origin still takes.
     left: u64,
+    /// See `Upstream::wait_for_reader`.
+    waits_for_reader: bool,
 }
 
 impl Kept {
     pub(crate) fn new(asking: &Asking<'_>, stream: Upstream, address: Option<SocketAddr>, lending: Lending) -> Self {
         let (has_login, until, origin_keeps, left) = (false, Duration::MAX, None, u64::MAX);
-        Self { key: asking.key().into(), stream, address, lending, has_login, until, origin_keeps, left }
+        let (key, waits_for_reader) = (asking.key().into(), false);
+        Self { key, stream, address, lending, has_login, until, origin_keeps, left, waits_for_reader }
     }
 
     pub(super) fn key(&self) -> &[u8] {
         &self.key
+    }
+
+    /// A request with such a body is sent. Once in the connection's life, a longer one costs a system call.
+    pub(crate) fn sends(&mut self, body: Framing) {
+        let is_short = match body {
+            Framing::Empty => true,
+            Framing::Length(n) => n <= WINDOW,
+            Framing::Chunked | Framing::UntilClose => false,
+        };
+        if !is_short && !self.waits_for_reader {
+            self.waits_for_reader = true;
+            self.stream.wait_for_reader();
+        }
     }
 
     /// From now on it belongs to its client: a login is under way.
