@@ -22,6 +22,9 @@ SRC = "crates/sluicegate/src/"
 
 LOGINS, ORIGINS, POOLS = "--test suite logins::", "--test suite origins::", "--test suite pools::"
 
+CROWDS = "--test suite crowds::"
+SINK = "-p sluicegate-cli --bins access_log::sink"
+
 # (name, promise, file, text, replacement[, what catches it]): the file from crates/sluicegate/src, or from the root if it
 # begins with crates/. What catches it are arguments of cargo test; without any, the library's own tests (--lib).
 BUGS = [
@@ -165,6 +168,22 @@ BUGS = [
      "Ok(if nothing_known { Look::Text(Vec::new()) } else { Look::Same })", "Ok(if nothing_known || self.is_known { Look::Text(Vec::new()) } else { Look::Same })"),
     ("attempts-without-bound", "names", "origin/dial.rs",
      "let slot = if running.is_empty() { Some(None) }", "let slot = if running.len() < 99 { Some(None) }"),
+    ("busy-gives-way", "places", "flow.rs", "false => self.phase.load(Relaxed) == Phase::Head as u8 && long >= NEWCOMER,",
+     "false => long >= NEWCOMER,", CROWDS),
+    ("nobody-gives-way", "places", "proxy.rs", "            shared.crowd.make_room();\n", "", CROWDS),
+    ("any-quiet-one-gives-way", "places", "flow/crowd.rs", "        all.sort_unstable_by_key(|one| one.turn);\n", "", "--lib crowd::"),
+    ("guests-uncounted", "places", "flow/crowd.rs", "let may = *count < most;", "let may = *count <= most;", CROWDS),
+    ("turned-away-in-silence", "log", "proxy.rs",
+     "        connection::turned_away(&self.worker, who, fault.as_ref(), given);\n", "        let _ = given;\n", CROWDS),
+    ("queue-in-one-turn", "no arm starves", "proxy/serve.rs", "                    tokio::task::yield_now().await;\n", "", CROWDS),
+    ("fifo-is-waited-for", "log", "crates/cli/src/access_log/sink.rs", "let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();",
+     "let flags = OFlags::NOCTTY.bits();", SINK),
+    ("stalled-reader-is-waited-for", "log", "crates/cli/src/access_log/sink.rs", "if poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], Some(&A_WHILE))? == 0 {",
+     "if poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], None)? == 0 {", SINK),
+    ("others-lines-taken-back", "log", "crates/cli/src/access_log/sink.rs", "if n > 0 && self.is_file && ours == length {",
+     "if n > 0 && self.is_file && (ours == length || ours > 0) {", SINK),
+    ("hidden-characters-logged", "log", "crates/cli/src/access_log/json.rs", "rest.find(|c: char| c > '~')", "rest.find(|c: char| c > '\\u{ffff}')",
+     "-p sluicegate-cli --bins access_log::json"),
 ]
 
 

@@ -66,13 +66,22 @@ pub(crate) struct Listening {
     #[arg(long, value_name = "N", value_parser = units::workers)]
     pub(crate) workers: Option<usize>,
 
-    /// Client connections at once; more wait [default: from the descriptor limit]
+    /// Client connections at once [default: from the descriptor limit]
+    ///
+    /// Beyond them, the one that has been quiet for longest gives way to a new one: it is kept alive and asks for nothing,
+    /// has said nothing for a second, or not ended its request's head. While none is quiet, new ones wait.
     ///
     /// The soft limit of open descriptors (ulimit -n) is raised to the hard one at the start. Of
     /// those, 64 and what the workers need are set aside, idle origin connections too; each client
     /// connection may take two of the rest, one for itself and one for its origin.
     #[arg(long, value_name = "N", value_parser = units::count)]
     pub(crate) max_connections: Option<usize>,
+
+    /// Connections of one client at once; more get 429 [default: no limit but --max-connections]
+    ///
+    /// A client is an IPv4 address or a /64 of IPv6. Behind one address there may be many users.
+    #[arg(long, value_name = "N", value_parser = units::count)]
+    pub(crate) max_connections_per_client: Option<usize>,
 
     /// How long a stop waits for what still runs, before it is aborted
     ///

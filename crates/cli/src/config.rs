@@ -62,6 +62,7 @@ impl Config {
         };
         let mut limits = limits(&sizes, &deadlines, half_close);
         limits.names = names(&forwarding, &deadlines);
+        limits.max_connections_per_client = listening.max_connections_per_client;
         limits.check().map_err(|error| format!("--{error}"))?;
         let workers = listening.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
         Ok(Self {

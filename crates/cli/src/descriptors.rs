@@ -103,7 +103,9 @@ fn share(
     }
     let quarter = (left / 4).checked_div(workers).unwrap_or(0);
     let idle = idle_origins.map_or(IDLE_ORIGINS.min(quarter), |n| n as u64);
-    let for_clients = left.saturating_sub(idle.saturating_mul(workers)) / PER_CONNECTION;
+    // Beyond the limit, each listener has accepted one client more, which waits for its place.
+    let kept = idle.saturating_mul(workers).saturating_add(listeners.saturating_mul(workers));
+    let for_clients = left.saturating_sub(kept) / PER_CONNECTION;
     if let Some(wanted) = connections.filter(|wanted| *wanted as u64 > for_clients) {
         tracing::warn!(
             limit,
@@ -125,12 +127,14 @@ mod tests {
         {
             let Shares { max_connections, bulk_total, max_idle_origins } =
                 share(limit, workers, 2, 16 << 20, None, None).unwrap();
-            let used = 64 + 2 * bulk_total / PIPE + workers * (24 + 2 + max_idle_origins) + 2 * max_connections;
+            // Where there is a single place, nothing is left for those that wait.
+            let listeners = if max_connections > 1 { 2 * 2 } else { 2 };
+            let used = 64 + 2 * bulk_total / PIPE + workers * (24 + listeners + max_idle_origins) + 2 * max_connections;
             assert!(used as u64 <= limit.max(116), "{limit} {workers}: {used}");
             assert!(max_connections >= 1 && max_idle_origins <= 512);
         }
         let usual = share(1024, 2, 1, 16 << 20, None, None).unwrap();
-        assert_eq!(usual, Shares { max_connections: 318, bulk_total: 8 << 20, max_idle_origins: 105 });
+        assert_eq!(usual, Shares { max_connections: 317, bulk_total: 8 << 20, max_idle_origins: 105 });
     }
 
     #[test]

@@ -115,6 +115,16 @@ pub(crate) const NOT_ALLOWED: &[u8] = b"HTTP/1.1 403 Forbidden\r\n\
     \r\n\
     403 Forbidden: your address may not use this proxy; its --allow-client excludes it.\n";
 
+/// The 429 for a client that has as many connections as it may have, whole.
+pub(crate) const TOO_MANY: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\n\
+    Content-Type: text/plain\r\n\
+    Content-Length: 122\r\n\
+    Retry-After: 1\r\n\
+    Proxy-Status: sluicegate; error=http_request_denied\r\n\
+    Connection: close\r\n\
+    \r\n\
+    429 Too Many Requests: your address has as many connections to this proxy as it may have; close some, or try again later.\n";
+
 /// The 503 for a request that there is no memory for, whole: it takes none.
 pub(crate) const NO_MEMORY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     Content-Type: text/plain\r\n\

@@ -15,6 +15,7 @@ use futures_util::FutureExt;
 use sluicegate_http1::{HeadLimits, Malformed, Received, RequestHead, ResponseHead};
 use tokio::sync::OwnedSemaphorePermit;
 
+pub(crate) use self::story::turned_away;
 use crate::close::{self, Lingered};
 use crate::exchange::watch;
 use crate::flow::{Alarm, Entered, Flow, Phase};
@@ -43,6 +44,8 @@ pub(crate) struct Busy<'w> {
     last: Option<Kept>,
     /// The request, or its first byte, had come before the response to the one before it was through.
     is_pipelined: bool,
+    /// The host that its flow shows.
+    shown: String,
     /// Its share of `Limits::memory_total`, while it may hold anything.
     memory: Share<'w>,
 }
@@ -123,6 +126,7 @@ impl<W: Deref<Target = Worker<P>>, P> Drop for Guest<W, P> {
         if self.has_place {
             self.worker.shared.permits.add_permits(1);
         }
+        self.worker.shared.guests.leave(self.who.address.ip());
     }
 }
 
@@ -154,11 +158,13 @@ async fn busy<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>) -> Next {
         response_head: ResponseHead::new(),
         last: None,
         is_pipelined: false,
+        shown: String::new(),
         memory: Share::of(cx.worker.shared.memory.as_ref()),
     };
     let underway = Underway(cx);
     let next = serve_all(cx, &mut busy).await;
     std::mem::forget(underway);
+    cx.flow.asks_no_more();
     if let Some(last) = busy.last.take() {
         cx.worker.origins.put(last, cx.flow);
     }
@@ -206,6 +212,7 @@ async fn serve_all<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Bu
             }
             Asks::Nonsense(rule) => serve::refuse(cx, busy, Fault::Request(rule)).await,
             Asks::TooSlowly => serve::refuse(cx, busy, Fault::RequestTimeout).await,
+            Asks::GivesWay => return give_way(cx, busy).await,
             Asks::Nothing => return Next::Idle,
             Asks::NoMemory => return Box::pin(serve::no_memory(cx, &busy.head)).await,
             Asks::Gone => return Next::Gone,
@@ -226,6 +233,8 @@ enum Asks {
     Nonsense(Malformed),
     /// A head that does not end.
     TooSlowly,
+    /// A head that does not end, and its place is needed.
+    GivesWay,
     /// Not a byte, for a while.
     Nothing,
     /// Something, but there is no memory for it.
@@ -259,12 +268,7 @@ async fn read_head<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Bu
                 Ok(0) | Err(_) => return Asks::Gone,
                 Ok(_) => {}
             },
-            alarm = cx.flow.alarm() => return match alarm {
-                // Nothing but empty lines is no request that could be answered (RFC 9112 §2.2).
-                Alarm::Deadline if busy.head.is_empty() => Asks::Gone,
-                Alarm::Deadline => Asks::TooSlowly,
-                Alarm::Drain | Alarm::Abort => Asks::Stopped,
-            },
+            alarm = cx.flow.head_alarm() => return unfinished(alarm, &busy.head),
         }
     }
 }
@@ -277,6 +281,24 @@ async fn fill<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) -
     }
     busy.memory.take().await;
     transport::fill(&mut busy.request, cx.client, cx.flow.upward()).await
+}
+
+/// What a head is that did not end before the alarm.
+fn unfinished(alarm: Alarm, head: &RequestHead) -> Asks {
+    match alarm {
+        // Nothing but empty lines is no request that could be answered (RFC 9112 §2.2).
+        Alarm::Deadline | Alarm::Drain if head.is_empty() => Asks::Gone,
+        Alarm::Deadline => Asks::TooSlowly,
+        Alarm::Drain => Asks::GivesWay,
+        Alarm::Abort => Asks::Stopped,
+    }
+}
+
+/// Says that a head came too slowly, and goes at once: the place is needed.
+async fn give_way<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) -> Next {
+    let _ = serve::refuse(cx, busy, Fault::RequestTimeout).await;
+    let _ = transport::shutdown(cx.client).await;
+    Next::Gone
 }
 
 /// Waits, holding nothing, for the first bytes of a request; takes them once there is memory.

@@ -7,6 +7,7 @@
 //! test turns the clock by hand.
 
 mod clock;
+mod crowd;
 mod registry;
 mod state;
 mod way;
@@ -22,6 +23,7 @@ use futures_util::task::AtomicWaker;
 
 use clock::Clock;
 pub(crate) use clock::TICK;
+pub(crate) use crowd::{Crowd, Guests};
 pub(crate) use registry::{Entered, Flows};
 pub use state::{BodySource, ConnectionState, DirectionState, PausedBy, Phase};
 pub(crate) use way::Lane;
@@ -39,13 +41,16 @@ pub(crate) const MOVES: u8 = 16;
 pub(crate) enum Alarm {
     /// Its deadline has passed.
     Deadline,
-    /// The proxy is stopping: what is idle ends, what runs goes on.
+    /// The proxy is stopping, or somebody else needs the place: what is idle ends, what runs goes on.
     Drain,
     /// The proxy has stopped: everything ends.
     Abort,
 }
 
-/// One connection's state. At most 184 bytes, for 50,000 of them (a test counts).
+/// Who has just come is not quiet yet, nor is a head that has just begun: a round trip, or a packet that was lost once.
+const NEWCOMER: u32 = 1000;
+
+/// One connection's state. At most 192 bytes, for 50,000 of them (a test counts).
 #[derive(Debug)]
 pub(crate) struct Flow {
     clock: Arc<Clock>,
@@ -56,8 +61,13 @@ pub(crate) struct Flow {
     period: AtomicU64,
     waker: AtomicWaker,
     requests: AtomicU32,
+    /// When it began, and when it entered its phase, in milliseconds of the clock; they wrap.
+    began: u32,
+    since: AtomicU32,
     phase: AtomicU8,
     source: AtomicU8,
+    /// Its place is needed by somebody else.
+    gives_way: AtomicBool,
     /// Connections to origins are, or were, kept for this client alone.
     keeps_origins: AtomicBool,
     /// Moves since it last waited, see [`Flow::is_spent`].
@@ -71,6 +81,9 @@ impl Flow {
         Self {
             up: Way::default(),
             down: Way::default(),
+            began: clock.coarse(),
+            since: AtomicU32::new(clock.coarse()),
+            gives_way: AtomicBool::new(false),
             clock,
             client,
             deadline: AtomicU64::new(NEVER),
@@ -102,6 +115,7 @@ impl Flow {
     /// What it is doing from now on.
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Relaxed);
+        self.since.store(self.clock.coarse(), Relaxed);
         if matches!(phase, Phase::Idle | Phase::Head) {
             self.fed_by(BodySource::None);
         }
@@ -130,6 +144,7 @@ impl Flow {
 
     /// One more request has been received.
     pub(crate) fn count_request(&self) {
+        self.gives_way.store(false, Relaxed);
         self.requests.store(self.requests.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
@@ -188,6 +203,37 @@ impl Flow {
         })
     }
 
+    /// The same for a head that has begun: a stopping proxy lets it come, but it may have to give way.
+    pub(crate) fn head_alarm(&self) -> impl Future<Output = Alarm> {
+        self.wait(|alarm| alarm != Alarm::Drain || self.has_to_go())
+    }
+
+    /// For how many milliseconds it has been quiet, if it may give way to others: it has asked for nothing, or not come
+    /// further than the beginning of a head.
+    fn quiet(&self) -> Option<u32> {
+        let long = self.clock.coarse().wrapping_sub(self.since.load(Relaxed));
+        let is_idle = self.phase.load(Relaxed) == Phase::Idle as u8;
+        let is_quiet = match is_idle {
+            true => self.requests.load(Relaxed) > 0 || long >= NEWCOMER,
+            false => self.phase.load(Relaxed) == Phase::Head as u8 && long >= NEWCOMER,
+        };
+        is_quiet.then_some(long)
+    }
+
+    /// Has it give way, unless it has not been quiet since then, or has been told so before.
+    fn give_way(&self, since: u32) -> bool {
+        let is_quiet = self.quiet().is_some() && self.since.load(Relaxed) == since;
+        let goes = is_quiet && !self.gives_way.swap(true, Relaxed);
+        if goes {
+            self.waker.wake();
+        }
+        goes
+    }
+
+    fn has_to_go(&self) -> bool {
+        self.gives_way.load(Relaxed) && self.quiet().is_some()
+    }
+
     /// Whether no further request is to be begun.
     pub(crate) fn is_draining(&self) -> bool {
         self.clock.is_draining()
@@ -214,7 +260,7 @@ impl Flow {
         if self.deadline.load(Relaxed) <= self.clock.millis() {
             return Some(Alarm::Deadline);
         }
-        self.is_draining().then_some(Alarm::Drain)
+        (self.is_draining() || self.has_to_go()).then_some(Alarm::Drain)
     }
 }
 

@@ -76,8 +76,12 @@ pub struct Limits {
     /// which a peer that is there does not read, and for them the other deadlines say how long that may be. `None`: what the kernel
     /// thinks right, about 15 min. Default 60 s, which is when `keepalive` gives a silent peer up.
     pub user_timeout: Option<Duration>,
-    /// Client connections at once, over all listeners; more wait in the kernel's queue. Default 10,000.
+    /// Client connections at once, over all listeners. Beyond them the one that has been quiet for longest gives way to a
+    /// new one; while none is quiet, new ones wait in the kernel's queue. Default 10,000.
     pub max_connections: usize,
+    /// Client connections of one address at once, or of one /64 of IPv6, over all listeners; more get 429 and are closed. Default
+    /// `None`: many users may share an address.
+    pub max_connections_per_client: Option<usize>,
     /// Idle connections kept per worker, over all origins. Default 512.
     pub max_idle_origins: usize,
     /// What a client's FIN means in mid-exchange. Default [`HalfClose::Abort`].
@@ -169,6 +173,7 @@ impl Default for Limits {
             keepalive: s(30),
             user_timeout: s(60),
             max_connections: 10_000,
+            max_connections_per_client: None,
             max_idle_origins: 512,
             half_close: HalfClose::default(),
             head_timeout: s(30),
@@ -287,7 +292,10 @@ impl Limits {
             ("max-response-fields", self.response_head.fields, 1, 10_000, "between 1 and 10000"),
             ("max-connections", self.max_connections, 1, usize::MAX, "at least 1"),
         ];
-        for (name, value, low, high, rule) in sizes {
+        let one = self.max_connections_per_client.unwrap_or(1);
+        for (name, value, low, high, rule) in
+            sizes.into_iter().chain([("max-connections-per-client", one, 1, usize::MAX, "at least 1, or not set")])
+        {
             if !(low..=high).contains(&value) {
                 return Err(LimitError { name, value: value.to_string(), rule });
             }

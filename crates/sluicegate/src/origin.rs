@@ -19,7 +19,7 @@ use sluicegate_http1::Host;
 use dial::Race;
 
 pub use connect::{Checked, Connected, Connecting, Connector, Dial};
-pub(crate) use dial::Gate;
+pub(crate) use dial::{Gate, is_exhausted};
 pub(crate) use names::{Machine, Resolver};
 pub(crate) use reuse::{Asking, Idle, Kept, Lending};
 

@@ -19,7 +19,7 @@ use crate::flow::{ConnectionState, TICK};
 use crate::limits::{LimitError, Limits};
 use crate::origin::Connector;
 use crate::policy::{AllowAll, Policy};
-use crate::record::Client;
+use crate::record::{Client, Fault};
 use crate::transport::{IntoListener, IntoTransport, Transport};
 use crate::worker::{Shared, Worker};
 
@@ -146,7 +146,7 @@ impl<P: Policy> Proxy<P> {
     /// Those of taking the stream over.
     pub async fn serve_connection(&self, stream: impl IntoTransport, client: Client) -> io::Result<()> {
         let stream = stream.into_transport(self.worker.limits())?;
-        let place = Arc::clone(&self.worker.shared.permits).acquire_owned().await.ok();
+        let place = self.place().await;
         if self.is_welcome(&stream, &client) {
             self.enter(stream, client, place).await;
         }
@@ -198,6 +198,13 @@ impl<P: Policy> Proxy<P> {
         self.worker.aborted.load(Relaxed)
     }
 
+    /// Clients of this worker that have been turned away so far: not accepted by the policy, or over
+    /// [`Limits::max_connections_per_client`].
+    #[must_use]
+    pub fn turned_away(&self) -> u64 {
+        self.worker.turned_away.load(Relaxed)
+    }
+
     /// Panics of the policy on this worker so far, each of which has reset its own client's connection.
     #[must_use]
     pub fn panicked(&self) -> u64 {
@@ -210,20 +217,47 @@ impl<P: Policy> Proxy<P> {
         self.worker.flows.states()
     }
 
-    /// Asks the policy; whoever it does not accept is told so.
+    /// Asks the policy, and how many the client has; who may not be here is told so.
     fn is_welcome(&self, client: &impl Transport, who: &Client) -> bool {
-        match catch_unwind(AssertUnwindSafe(|| self.worker.shared.policy.accept(who))) {
-            Ok(true) => return true,
-            Ok(false) => turn_away(client),
+        let shared = &self.worker.shared;
+        let fault = match catch_unwind(AssertUnwindSafe(|| shared.policy.accept(who))) {
+            Ok(true) if shared.guests.enter(who.address.ip()) => return true,
+            Ok(true) => Some(Fault::TooManyConnections),
+            Ok(false) => Some(Fault::NotAccepted),
             Err(_) => {
                 self.worker.count_panic(who);
                 self.worker.count_abort();
                 client.abort();
+                None
             }
-        }
+        };
+        let given = fault.as_ref().map_or(0, |fault| turn_away(client, fault));
+        connection::turned_away(&self.worker, who, fault.as_ref(), given);
         // Whoever has asked for its end in `accept` is told.
         who.leave();
         false
+    }
+
+    /// A place among the connections, once there is one.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        match Arc::clone(&self.worker.shared.permits).try_acquire_owned() {
+            Ok(place) => Some(place),
+            // Boxed: who has a place is not to remember how it was waited for.
+            Err(_) => Box::pin(self.wait_for_place()).await,
+        }
+    }
+
+    /// While there is no place, the connection that has been quiet for longest gives way; another one, if nothing comes of
+    /// that before the next tick.
+    async fn wait_for_place(&self) -> Option<OwnedSemaphorePermit> {
+        let shared = &self.worker.shared;
+        let mut place = std::pin::pin!(Arc::clone(&shared.permits).acquire_owned());
+        loop {
+            shared.crowd.make_room();
+            if let Ok(place) = tokio::time::timeout(TICK, &mut place).await {
+                return place.ok();
+            }
+        }
     }
 
     /// Registers a connection, and serves it when it is awaited.
@@ -251,9 +285,11 @@ pub fn future_sizes() -> (usize, usize) {
     connection::sizes()
 }
 
-/// One try at saying why; a client that may not be here is not waited for.
-fn turn_away(client: &impl Transport) {
+/// One try at saying why, and how many bytes that was; a client that may not be here is not waited for.
+fn turn_away(client: &impl Transport, fault: &Fault) -> usize {
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    let _ = client.poll_write(&mut cx, &[io::IoSlice::new(answer::NOT_ALLOWED)]);
+    let answer = if *fault == Fault::NotAccepted { answer::NOT_ALLOWED } else { answer::TOO_MANY };
+    let given = client.poll_write(&mut cx, &[io::IoSlice::new(answer)]);
     let _ = client.poll_shutdown(&mut cx);
+    if let std::task::Poll::Ready(Ok(given)) = given { given } else { 0 }
 }

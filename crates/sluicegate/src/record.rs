@@ -97,6 +97,14 @@ pub enum Fault {
     /// The client did not read the response.
     #[error("the client stopped reading the response")]
     ClientNotReading,
+    /// The policy does not accept the client.
+    #[error("the client's address may not use this proxy")]
+    NotAccepted,
+    /// The client has as many connections as it may.
+    #[error(
+        "the client's address has as many connections to this proxy as it may have; close some, or try again later"
+    )]
+    TooManyConnections,
     /// A rule of this proxy refuses the destination.
     #[error("{0}")]
     Denied(String),
@@ -173,7 +181,8 @@ impl Fault {
         match self {
             Self::Request(rule) => rule.status(),
             Self::RequestTimeout | Self::ClientNotReading => 408,
-            Self::Denied(_) => 403,
+            Self::Denied(_) | Self::NotAccepted => 403,
+            Self::TooManyConnections => 429,
             Self::Loop | Self::PassedBefore => 508,
             Self::DnsTimeout(_) | Self::ConnectTimeout(_) | Self::ResponseTimeout => 504,
             Self::OriginStalled | Self::OriginNotReading => 504,
@@ -186,6 +195,7 @@ impl Fault {
     /// How an exchange has ended in which this failed.
     pub(crate) fn ended(&self) -> Ended {
         match self {
+            Self::NotAccepted | Self::TooManyConnections => Ended::Refused,
             Self::Request(_) | Self::Denied(_) | Self::Loop | Self::PassedBefore | Self::Capacity => Ended::Refused,
             Self::RequestTimeout | Self::ClientNotReading => Ended::Deadline,
             Self::Undecided | Self::Answer(_) | Self::Route(_) => Ended::PolicyFailed,
@@ -198,6 +208,7 @@ impl Fault {
     pub fn token(&self) -> &'static str {
         match self {
             Self::Request(_) | Self::RequestTimeout => "http_request_error",
+            Self::NotAccepted | Self::TooManyConnections => "http_request_denied",
             Self::Denied(_) => "destination_ip_prohibited",
             Self::Loop | Self::PassedBefore => "proxy_loop_detected",
             Self::DnsTimeout(_) => "dns_timeout",

@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::buffer::Pool;
 use crate::bulk::{self, Pipes};
-use crate::flow::{Flows, TICK};
+use crate::flow::{Crowd, Flows, Guests, TICK};
 use crate::limits::Limits;
 use crate::origin::{Connector, Gate, Idle, Machine, Resolver};
 use crate::policy::Policy;
@@ -107,6 +107,10 @@ pub(crate) struct Shared<P> {
     pub(crate) via: bool,
     /// One permit per client connection.
     pub(crate) permits: Arc<Semaphore>,
+    /// Who gives way when there is none left.
+    pub(crate) crowd: Crowd,
+    /// How many each client has.
+    pub(crate) guests: Guests,
     /// One permit per connection that may hold its bound, if their sum is bounded.
     pub(crate) memory: Option<Semaphore>,
     /// What is known of its names, and spare descriptors.
@@ -125,8 +129,23 @@ impl<P: Policy> Shared<P> {
         let memory = limits.memory_total.map(|total| total.saturating_sub(bulk));
         let memory = memory.map(|total| Semaphore::new(bounds(total).min(Semaphore::MAX_PERMITS)));
         let (bulk, listeners, next_id) = (bulk::budget(bulk), Mutex::default(), AtomicU64::new(1));
+        let (crowd, guests) = (Crowd::default(), Guests::new(limits.max_connections_per_client));
         let (connector, machine, pseudonym) = (None, Arc::new(Machine::new(&limits.names)), pseudonym());
-        Self { limits, policy, connector, pseudonym, via, permits, memory, machine, bulk, listeners, next_id }
+        Self {
+            limits,
+            policy,
+            connector,
+            pseudonym,
+            via,
+            permits,
+            crowd,
+            guests,
+            memory,
+            machine,
+            bulk,
+            listeners,
+            next_id,
+        }
     }
 
     pub(crate) fn next_id(&self) -> u64 {
@@ -191,6 +210,8 @@ pub(crate) struct Worker<P> {
     pub(crate) resolver: Resolver,
     /// Client connections that were reset by us: what was cut short, and what did not close cleanly.
     pub(crate) aborted: AtomicU64,
+    /// Clients that were turned away before they could ask for anything.
+    pub(crate) turned_away: AtomicU64,
     /// Panics of the policy that were caught, each with its connection.
     pub(crate) panicked: AtomicU64,
     /// Of what this process or machine has run out while it connected to origins.
@@ -206,13 +227,16 @@ impl<P: Policy> Worker<P> {
     pub(crate) fn new(shared: Arc<Shared<P>>) -> Self {
         let limits = &shared.limits;
         let pipes = Arc::new(Pipes::new(Arc::clone(&shared.bulk)));
+        let flows = Arc::new(Flows::new());
+        shared.crowd.join(&flows);
         Self {
             client_buffers: Pool::new(limits.client_buffer, KEPT_BUFFERS, Arc::clone(&pipes)),
             origin_buffers: Pool::new(limits.origin_buffer, KEPT_BUFFERS, pipes),
-            flows: Arc::new(Flows::new()),
+            flows,
             origins: Idle::new(limits.max_idle_origins),
             resolver: Resolver::new(Arc::clone(&shared.machine)),
             aborted: AtomicU64::new(0),
+            turned_away: AtomicU64::new(0),
             panicked: AtomicU64::new(0),
             shortages: Seldom::default(),
             ready: Places(AtomicUsize::new(READY)),

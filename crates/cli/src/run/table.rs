@@ -11,8 +11,9 @@ const MOST: usize = 1000;
 /// the states of its connections are copied, not while they are put into words.
 pub(super) fn of(proxies: &[Proxy]) -> String {
     let states: Vec<_> = proxies.iter().flat_map(Proxy::connections).collect();
-    let reset = proxies.iter().map(Proxy::aborted).fold(0, u64::saturating_add);
-    format!("{}\nclient connections reset so far: {reset}", lines(&states))
+    let all = |count: fn(&Proxy) -> u64| proxies.iter().map(count).fold(0, u64::saturating_add);
+    let (reset, turned_away) = (all(Proxy::aborted), all(Proxy::turned_away));
+    format!("{}\nclient connections reset so far: {reset}, turned away: {turned_away}", lines(&states))
 }
 
 fn lines(states: &[impl Display]) -> String {

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::pin::pin;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use sluicegate::transport::Listener;
@@ -63,10 +63,17 @@ async fn work(
     let mut serving = tokio::task::JoinSet::new();
     for listener in listeners {
         let (proxy, stop) = (proxy.clone(), stop.clone());
-        serving.spawn(async move { proxy.serve(listener).until(reached(stop, Phase::Finish)).await });
+        let serve = proxy.serve(listener).shutdown_timeout(patience);
+        serving.spawn(async move { serve.until(reached(stop, Phase::Finish)).await });
     }
-    while serving.join_next().await.is_some() {}
-    let mut drain = pin!(proxy.drain(patience));
+    reached(stop.clone(), Phase::Finish).await;
+    let stopped = Instant::now();
+    // Who is in the queue while there are no descriptors is waited for, unless there is no more time.
+    tokio::select! { biased;
+        () = async { while serving.join_next().await.is_some() {} } => {}
+        () = reached(stop.clone(), Phase::Abort) => serving.shutdown().await,
+    }
+    let mut drain = pin!(proxy.drain(patience.saturating_sub(stopped.elapsed())));
     let early = tokio::select! { biased;
         aborted = &mut drain => Some(aborted),
         () = tokio::time::sleep(A_MOMENT) => None,

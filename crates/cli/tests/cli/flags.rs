@@ -20,6 +20,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("--workers", "0", "it must be a number of threads, 1 to 1024"),
     ("--workers", "many", "it must be a number of threads"),
     ("--max-connections", "0", "it must be at least 1"),
+    ("--max-connections-per-client", "0", "it must be at least 1"),
     ("--max-connections", "x", NUMBER),
     ("--max-idle-origins", "-1", NUMBER),
     ("--shutdown-timeout", "off", TIME),

@@ -271,3 +271,31 @@ fn a_terminal_is_shown_the_rule_and_colours_only_if_it_knows_them() {
         assert_eq!(!seen.contains('\u{1b}'), is_plain, "{name}={value}: {seen:?}");
     }
 }
+
+#[test]
+fn who_is_turned_away_leaves_a_line() {
+    let dir = Dir::new();
+    let log = dir.path("log");
+    let flags = ["--allow-client", "10.0.0.0/8", "--access-log", &log, "--access-log-format", "json"];
+    let mut proxy = Proxy::run(sluicegate(&["--listen", "127.0.0.1:0"]).args(flags).stdout(Stdio::null()));
+    for request in ["GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n"] {
+        let mut client = proxy.connect();
+        let _ = client.write_all(request.as_bytes());
+        let mut answer = Vec::new();
+        let _ = client.read_to_end(&mut answer);
+        assert!(answer.starts_with(b"HTTP/1.1 403 "));
+    }
+    proxy.signal(rustix::process::Signal::USR2);
+    proxy.wait_for(", turned away: ");
+    proxy.stop();
+    let lines: Vec<Value> = dir.read("log").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    for line in lines {
+        assert!(line["inbound_remote_addr"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
+        assert_eq!(
+            (&line["status"], &line["error"], &line["ended"]),
+            (&403.into(), &"http_request_denied".into(), &"refused".into())
+        );
+    }
+    assert_eq!(proxy.said().matches(", turned away: ").count(), 1);
+}

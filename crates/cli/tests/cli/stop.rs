@@ -79,3 +79,30 @@ fn the_shutdown_timeout_aborts() {
         assert!(rest(client).is_err(), "a response that was cut short looks whole");
     }
 }
+
+/// Clients in the queue, for whom there are no descriptors at the moment of the stop: some become free, because what is idle
+/// ends, and then they are served.
+#[test]
+fn a_queue_without_descriptors_is_waited_for() {
+    let origin = Origin::new();
+    let mut command = std::process::Command::new("sh");
+    let run =
+        format!("ulimit -n 130; exec {} --port 0 --workers 1 --max-connections 1000", env!("CARGO_BIN_EXE_sluicegate"));
+    let mut proxy = Proxy::run(command.args(["-c", &run]).stdout(std::process::Stdio::null()));
+    let silent: Vec<_> = (0..150).map(|_| proxy.connect()).collect();
+    proxy.wait_for("cannot accept connections for now");
+    let waiting: Vec<_> = (0..5)
+        .map(|_| {
+            let mut client = proxy.connect();
+            write!(client, "GET {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", origin.url("/")).unwrap();
+            client
+        })
+        .collect();
+    proxy.signal(Signal::TERM);
+    for client in waiting {
+        let answer = rest(client).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("hello"), "{answer:?}");
+    }
+    assert_eq!(proxy.exit_code(), 0, "{}", proxy.said());
+    drop(silent);
+}

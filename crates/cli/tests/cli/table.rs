@@ -19,7 +19,8 @@ fn table(proxy: &Proxy) -> Vec<String> {
         let said = proxy.said();
         let (count, lines) = said[before..].split_once("connections: ")?.1.split_once('\n')?;
         let (lines, reset) = lines.split_once("client connections reset so far: ")?;
-        reset.strip_suffix('\n')?.parse::<u64>().unwrap();
+        let (reset, turned_away) = reset.strip_suffix('\n')?.split_once(", turned away: ")?;
+        assert!([reset, turned_away].iter().all(|count| count.parse::<u64>().is_ok()), "{reset} {turned_away}");
         let lines: Vec<_> = lines.lines().map(str::to_owned).collect();
         assert_eq!(lines.len(), count.parse::<usize>().unwrap());
         Some(lines)

@@ -21,11 +21,15 @@ use crate::transport::{self, Cut, Transport, Upstream};
 
 /// Serves the request whose head is complete.
 pub(super) async fn serve<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Next {
-    let Busy { request, response, head, response_head, last, is_pipelined, memory } = busy;
+    let Busy { request, response, head, response_head, last, is_pipelined, shown, memory } = busy;
     let mut story = Story::begin(cx, head);
     let larger = Larger::new(cx.worker.limits(), cx.worker.shared.memory.as_ref());
     let mut pipes = Pipes { request, response, response_head, last, memory, is_pipelined: *is_pipelined, larger };
-    let next = match understand(head) {
+    let understood = understand(head);
+    if let Ok(ask) = &understood {
+        show(cx, ask, shown);
+    }
+    let next = match understood {
         Err(rule) => pipes.fault(cx, &mut story, head, Fault::Request(rule)).await,
         Ok(ask) => match decide(cx, pipes.request, &mut story, &ask).await {
             Ok(Verdict::Forward(route)) => forward(cx, &mut pipes, &mut story, &ask, &route).await,
@@ -89,6 +93,20 @@ fn understand(head: &RequestHead) -> Result<Ask<'_>, Malformed> {
         return Err(Malformed::BadMaxForwards);
     }
     Ok(Ask { head, target, framing, max_forwards })
+}
+
+/// Shows what is asked for to whoever looks at the connection, unless it is what was `shown` before: so that costs a
+/// comparison on a kept connection, and no lock.
+fn show<C, P>(cx: &Cx<'_, C, P>, ask: &Ask<'_>, shown: &mut String) {
+    let host = match ask.target {
+        Target::Absolute { authority, .. } | Target::Authority(authority) => authority.text,
+        Target::Origin(_) | Target::Asterisk => host_field(ask.head).map_or("", |host| host.text),
+    };
+    if shown != host {
+        shown.clear();
+        shown.push_str(host);
+        cx.flow.asks_for(host);
+    }
 }
 
 /// Asks the policy, while the client is watched.

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
 
 use sluicegate_http1::RequestHead;
@@ -114,6 +115,42 @@ impl<'s, P: Policy> Story<'s, P> {
         };
         let policy = &self.worker.shared.policy;
         if self.admitted { policy.ended(&record) } else { policy.refused(&record) }
+    }
+}
+
+/// Tells of a client that was turned away before it could ask for anything, with so many bytes.
+pub(crate) fn turned_away<P: Policy>(worker: &Worker<P>, who: &Client, fault: Option<&Fault>, given: usize) {
+    worker.turned_away.fetch_add(1, Relaxed);
+    let policy = &worker.shared.policy;
+    let tell = || {
+        if !policy.records() {
+            return;
+        }
+        let (head, extensions) = (RequestHead::new(), Extensions::new());
+        policy.refused(&Record {
+            id: worker.shared.next_id(),
+            client: who,
+            started: SystemTime::now(),
+            duration: Duration::ZERO,
+            request: &head,
+            tunnel: false,
+            status: fault.filter(|_| given > 0).map_or(0, Fault::status),
+            origin: None,
+            reused: false,
+            lookup: None,
+            connect: None,
+            bytes_in: 0,
+            bytes_out: given as u64,
+            paused_by_client: Duration::ZERO,
+            paused_by_origin: Duration::ZERO,
+            fault,
+            ended: fault.map_or(Ended::PolicyFailed, Fault::ended),
+            extensions: &extensions,
+            asked: 0,
+        });
+    };
+    if catch_unwind(AssertUnwindSafe(tell)).is_err() {
+        worker.count_panic(who);
     }
 }
 

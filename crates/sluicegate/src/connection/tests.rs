@@ -106,7 +106,7 @@ fn a_client_that_reads_nothing_is_in_the_end_not_read() {
             // What was answered (and is stuck) and what waits behind it, to the byte.
             let answered = u64::from(requests(worker)) * ASK.len() as u64;
             assert_eq!(far.taken_by_peer(), answered + buffer as u64);
-            let state = worker.flows.states()[0];
+            let state = worker.flows.states().remove(0);
             assert_eq!(state.client_paused_by(), Some(crate::flow::PausedBy::Order));
             assert!(state.down.sink_waits.is_some(), "and who holds it up can be seen: {state}");
         });
@@ -122,7 +122,7 @@ fn an_idle_connection_holds_nothing() {
         assert!(!poll());
         worker.flows.sweep(Duration::from_secs(1));
         assert!(!poll());
-        let state = worker.flows.states()[0];
+        let state = worker.flows.states().remove(0);
         assert_eq!((state.phase, state.up.held, state.down.held), (Phase::Idle, 0, 0));
         worker.flows.sweep(Duration::from_secs(62));
         assert!(poll(), "and ends by its deadline");
@@ -463,7 +463,7 @@ fn nobody_feeds_an_idle_connection() {
         assert!(!poll());
         assert!(far.take(1 << 16).ends_with(b"xxx"));
         assert!(!poll());
-        let state = worker.flows.states()[0];
+        let state = worker.flows.states().remove(0);
         assert_eq!((state.phase, state.source), (Phase::Idle, crate::flow::BodySource::None));
     });
 }

@@ -1,25 +1,31 @@
 //! The live connections of one worker.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use slab::Slab;
 
 use super::clock::Clock;
-use super::{ConnectionState, Flow};
+use super::{ConnectionState, Flow, Phase};
 
 /// All of them, and their clock.
 #[derive(Debug)]
 pub(crate) struct Flows {
     clock: Arc<Clock>,
     live: Mutex<Slab<Arc<Flow>>>,
+    /// What those that work were asked for. Beside the others, so that who is idle has none.
+    hosts: Mutex<HashMap<usize, String>>,
     empty: tokio::sync::Notify,
 }
 
 impl Flows {
     pub(crate) fn new() -> Self {
-        Self { clock: Arc::new(Clock::new()), live: Mutex::default(), empty: tokio::sync::Notify::new() }
+        let (live, hosts) = (Mutex::default(), Mutex::default());
+        Self { clock: Arc::new(Clock::new()), live, hosts, empty: tokio::sync::Notify::new() }
     }
 
     /// Registers a connection until the guard is dropped.
@@ -41,7 +47,21 @@ impl Flows {
 
     /// What each of them is doing.
     pub(crate) fn states(&self) -> Vec<ConnectionState> {
-        self.lock().iter().map(|(_, flow)| ConnectionState::of(flow)).collect()
+        let (live, hosts) = (self.lock(), lock(&self.hosts));
+        live.iter().map(|(key, flow)| ConnectionState::of(flow, hosts.get(&key).cloned())).collect()
+    }
+
+    /// Those that may give way.
+    pub(super) fn quiet(&self) -> Vec<Candidate> {
+        let candidate = |flow: &Arc<Flow>| {
+            let (quiet, is_idle) = (flow.quiet()?, flow.phase.load(Relaxed) == Phase::Idle as u8);
+            Some(Candidate {
+                turn: (!is_idle, Reverse(quiet)),
+                since: flow.since.load(Relaxed),
+                flow: Arc::downgrade(flow),
+            })
+        };
+        self.lock().iter().filter_map(|(_, flow)| candidate(flow)).collect()
     }
 
     /// Sets the clock and wakes whoever's deadline has passed.
@@ -83,8 +103,22 @@ impl Flows {
     }
 
     fn lock(&self) -> MutexGuard<'_, Slab<Arc<Flow>>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.live)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A connection that was quiet when it was looked at.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    /// The least goes first: idle ones before heads that have begun, and the longest quiet first.
+    pub(super) turn: (bool, Reverse<u32>),
+    /// If it is no longer quiet since then, it has asked for something.
+    pub(super) since: u32,
+    pub(super) flow: Weak<Flow>,
 }
 
 /// A connection's place in the registry.
@@ -100,6 +134,19 @@ impl Entered {
     pub(crate) fn key(&self) -> usize {
         self.key
     }
+
+    /// What it is asked for from now on: host and port, and nothing that could be a secret.
+    pub(crate) fn asks_for(&self, host: &str) {
+        let mut hosts = lock(&self.flows.hosts);
+        let shown = hosts.entry(self.key).or_default();
+        shown.clear();
+        shown.push_str(host);
+    }
+
+    /// It asks for nothing.
+    pub(crate) fn asks_no_more(&self) {
+        lock(&self.flows.hosts).remove(&self.key);
+    }
 }
 
 impl std::ops::Deref for Entered {
@@ -112,6 +159,7 @@ impl std::ops::Deref for Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
+        self.asks_no_more();
         let mut live = self.flows.lock();
         live.try_remove(self.key);
         if live.is_empty() {

@@ -80,13 +80,20 @@ pub struct DirectionState {
 }
 
 /// One live connection, as it stood when it was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionState {
     /// The client's address.
     pub client: SocketAddr,
+    /// How long it has been there, to 0.1 s.
+    pub age: Duration,
     /// What it is doing.
     pub phase: Phase,
+    /// For how long, to 0.1 s.
+    pub phase_age: Duration,
+    /// The host and port of its present request, as they were written: of its target, or of `Host` where that has none.
+    /// Without path, query and credentials.
+    pub host: Option<String>,
     /// Who makes the response's body.
     pub source: BodySource,
     /// Requests received so far.
@@ -111,9 +118,32 @@ impl ConnectionState {
         self.down.source_paused.map(|_| PausedBy::Client)
     }
 
-    pub(super) fn of(flow: &Flow) -> Self {
+    /// What it waits for, in a word or two, as its line shows it.
+    #[must_use]
+    pub fn waits_for(&self) -> &'static str {
+        match self.phase {
+            Phase::Idle => "request",
+            Phase::Admitting => "memory",
+            Phase::Head => "rest-of-head",
+            Phase::Deciding => "policy",
+            Phase::Connecting => "origin-connection",
+            Phase::Waiting | Phase::Tunnel if self.up.sink_waits.is_some() => "origin-to-read",
+            Phase::Responding | Phase::Tunnel | Phase::Closing if self.down.sink_waits.is_some() => "client-to-read",
+            Phase::Waiting => "origin-response",
+            Phase::Responding if matches!(self.source, BodySource::Push | BodySource::Pull) => "own-body",
+            Phase::Responding => "origin-body",
+            Phase::Tunnel => "bytes",
+            Phase::Closing => "client-close",
+        }
+    }
+
+    pub(super) fn of(flow: &Flow, host: Option<String>) -> Self {
+        let since = |then: u32| Duration::from_millis(flow.clock.coarse().wrapping_sub(then).into());
         Self {
             client: flow.client,
+            age: since(flow.began),
+            phase_age: since(flow.since.load(Relaxed)),
+            host,
             phase: phase(flow.phase.load(Relaxed)),
             source: source(flow.source.load(Relaxed)),
             requests: flow.requests.load(Relaxed),
@@ -138,7 +168,9 @@ impl fmt::Display for ConnectionState {
     /// One line: who, what, how much, and who waits for whom.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { client, phase, requests, up, down, .. } = self;
-        write!(f, "{client} {phase:?} requests={requests}")?;
+        write!(f, "{client} {phase:?} host={}", self.host.as_deref().unwrap_or("-"))?;
+        write!(f, " age={:.1?} waits-for={} phase-age={:.1?}", self.age, self.waits_for(), self.phase_age)?;
+        write!(f, " requests={requests}")?;
         write!(f, " up={}/{} held={}", up.taken, up.given, up.held)?;
         write!(f, " down={}/{} held={}", down.taken, down.given, down.held)?;
         let paused = [

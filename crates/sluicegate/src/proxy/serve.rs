@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Proxy;
 use crate::flow::TICK;
+use crate::origin;
 use crate::policy::Policy;
 use crate::record::Client;
 use crate::transport::{Listener, Tcp};
@@ -25,6 +26,9 @@ pub struct Serve<P> {
     stop: Option<Stop>,
     timeout: Duration,
 }
+
+/// So many are in no queue; who comes as fast as they are accepted does not put the stop off for ever.
+const QUEUE: u32 = 65_536;
 
 type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -58,16 +62,25 @@ impl<P: Policy> Serve<P> {
     }
 
     /// Accepts clients and serves each in a task of its own, until `stop` resolves; then serves
-    /// those that are in the queue already, and returns. What runs goes on: see [`Proxy::drain`].
+    /// those that are in the queue already, and returns; without descriptors for them it waits for
+    /// [`Serve::shutdown_timeout`] at most. What runs goes on: see [`Proxy::drain`].
     ///
     /// An error of accept (no descriptors left) is logged once a second at most, and waited out.
     ///
     /// # Errors
     /// Those of taking the listener over.
     pub async fn until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { proxy, listener, .. } = self;
-        proxy.accept_until(&listener?, stop).await;
-        Ok(())
+        self.serve_until(stop).await.map(drop)
+    }
+
+    /// The same; when it was stopped.
+    async fn serve_until(self, stop: impl Future<Output = ()>) -> io::Result<Instant> {
+        let Self { proxy, listener, timeout, .. } = self;
+        let listener = listener?;
+        proxy.accept_until(&listener, stop).await;
+        let stopped = Instant::now();
+        proxy.serve_queue(&listener, timeout).await;
+        Ok(stopped)
     }
 }
 
@@ -79,8 +92,8 @@ impl<P: Policy> IntoFuture for Serve<P> {
         Box::pin(async move {
             let Some(stop) = self.stop.take() else { return self.until(pending()).await };
             let (proxy, timeout) = (self.proxy.clone(), self.timeout);
-            self.until(stop).await?;
-            proxy.drain(timeout).await;
+            let stopped = self.serve_until(stop).await?;
+            proxy.drain(timeout.saturating_sub(stopped.elapsed())).await;
             Ok(())
         })
     }
@@ -95,11 +108,10 @@ impl<P: Policy> Proxy<P> {
         // Accepted, and waiting for its permit.
         let mut next = None;
         loop {
-            let permits = Arc::clone(&self.worker.shared.permits);
             let accepted = tokio::select! { biased;
                 () = &mut stop => break,
                 // Beyond the limit one client per listener waits here, the others in its queue.
-                permit = permits.acquire_owned(), if next.is_some() => Ok(permit.ok()),
+                permit = self.place(), if next.is_some() => Ok(permit),
                 accepted = listener.accept(), if next.is_none() => accepted.map(|accepted| {
                     next = Some(accepted);
                     Arc::clone(&self.worker.shared.permits).try_acquire_owned().ok()
@@ -118,16 +130,28 @@ impl<P: Policy> Proxy<P> {
         if let Some((tcp, peer)) = next {
             self.welcome(tcp, peer, listener.local_addr(), None);
         }
+    }
+
+    /// Serves those in the queue, whom the kernel would reset with the listener; for so long, if there is no descriptor for
+    /// them now.
+    async fn serve_queue(&self, listener: &Listener, patience: Duration) {
+        let (mut troubles, begun) = (Troubles::default(), Instant::now());
         // A client that is gone again is no reason to reset those behind it.
-        let mut errors = 0_u8;
-        while errors < 16 {
+        let (mut errors, mut taken) = (0_u8, 0_u32);
+        while errors < 16 && taken < QUEUE {
             match listener.try_accept() {
                 Ok(Some((tcp, peer))) => {
                     self.welcome(tcp, peer, listener.local_addr(), None);
+                    taken = taken.saturating_add(1);
                     // However many there are, those that are served have their turn.
                     tokio::task::yield_now().await;
                 }
                 Ok(None) => break,
+                Err(error) if origin::is_exhausted(&error) && begun.elapsed() < patience => {
+                    // What is idle holds descriptors too.
+                    self.worker.flows.drain();
+                    troubles.wait_out(&error).await;
+                }
                 Err(_) => errors = errors.saturating_add(1),
             }
         }

@@ -250,7 +250,7 @@ fn a_push_producer_sends_as_fast_as_its_client_reads() {
     eventually("it sends", || produced.sent.load(SeqCst) > 0);
     settled("the producer waits", || produced.sent.load(SeqCst));
     assert!(produced.sent.load(SeqCst) < total as u64 / 2, "it does not wait for its client");
-    let state = serving.proxy.connections()[0];
+    let state = serving.proxy.connections().remove(0);
     assert_eq!(state.source, BodySource::Push);
     assert!(state.down.sink_waits.is_some(), "and who holds it up can be seen: {state}");
     // Pieces of the body, each in its time: 32 MiB/s.
@@ -363,7 +363,7 @@ fn a_pull_producer_is_asked_only_while_there_is_room() {
     let mut client = serving.client();
     client.send(ASK);
     let at_rest = settled("it is not asked any more", || asked.load(SeqCst));
-    let state = serving.proxy.connections()[0];
+    let state = serving.proxy.connections().remove(0);
     assert_eq!(state.source, BodySource::Pull);
     assert!(at_rest - state.down.given.min(at_rest) <= Limits::default().origin_buffer as u64, "{state}");
     client.exactly(8 << 20);
