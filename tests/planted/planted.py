@@ -184,6 +184,10 @@ BUGS = [
      "if n > 0 && self.is_file && (ours == length || ours > 0) {", SINK),
     ("hidden-characters-logged", "log", "crates/cli/src/access_log/json.rs", "rest.find(|c: char| c > '~')", "rest.find(|c: char| c > '\\u{ffff}')",
      "-p sluicegate-cli --bins access_log::json"),
+    ("goodbye-is-an-abort", "truth", "tunnel.rs", "if client_ended && ends_soon(origin, flow).await => Ok(()),",
+     "if client_ended && false => Ok(()),", "--test suite ends_tunnel::"),
+    ("abort-is-a-goodbye", "truth", "tunnel.rs", "const LAST_WORDS: usize = 16 * 1024;", "const LAST_WORDS: usize = 1 << 30;",
+     "--test suite ends_tunnel::"),
 ]
 
 

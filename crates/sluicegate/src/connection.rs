@@ -295,7 +295,7 @@ fn unfinished(alarm: Alarm, head: &RequestHead) -> Asks {
 }
 
 /// Says that a head came too slowly, and goes at once: the place is needed.
-async fn give_way<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) -> Next {
+async fn give_way<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Next {
     let _ = serve::refuse(cx, busy, Fault::RequestTimeout).await;
     let _ = transport::shutdown(cx.client).await;
     Next::Gone

@@ -32,7 +32,8 @@ pub use gone::Gone;
 pub(crate) use gone::Latch;
 pub use into::{IntoListener, IntoTransport};
 pub(crate) use pump::{
-    End, attended_fill, deliver, fill, flush, in_turn, is_readable, pump, readable, shutdown, try_fill, write_once,
+    End, attended_fill, deliver, ends_within, fill, flush, in_turn, is_readable, pump, readable, shutdown, try_fill,
+    write_once,
 };
 pub(crate) use source::{Drain, Feed, Slot, Source, Supply};
 pub use stream::Stream;

@@ -16,6 +16,11 @@ use crate::record::Fault;
 use crate::transport::{self, End, Hangup, Transport, Watch};
 use crate::worker::Share;
 
+/// Whoever has ended its side and closed answers the other's last words by a reset: TLS says goodbye on both sides
+/// (RFC 8446 §6.1), and curl does not wait for it. If no more comes than this, in bytes, and that soon, all was said.
+const LAST_WORDS: usize = 16 * 1024;
+const SOON: Duration = Duration::from_millis(500);
+
 /// Two sides, the pipes between them, and the share of the memory that those may take.
 pub(crate) struct Tunnel<'t, 'p, C, O> {
     pub(crate) client: &'t C,
@@ -63,7 +68,7 @@ impl<C: Transport, O: Transport> Tunnel<'_, '_, C, O> {
         let both = async { tokio::try_join!(downward, upward).map(|_| ()) };
         // A stream that cannot tell whether it is readable is waited for in its read, with a buffer.
         let share = share.filter(|_| client.knows_readable() && origin.knows_readable());
-        tokio::select! { biased;
+        let over = tokio::select! { biased;
             both = move_and_rest(both, client, origin, share, flow, open) => both,
             how = client.hangup(Watch::Reset) => Err(Stop::Gone(how)),
             _ = origin.hangup(Watch::Reset) => Err(Stop::Origin(Fault::OriginClosed)),
@@ -71,7 +76,41 @@ impl<C: Transport, O: Transport> Tunnel<'_, '_, C, O> {
                 Alarm::Abort | Alarm::Drain => Stop::Aborted,
                 Alarm::Deadline => Stop::ClientSlow,
             }),
+        };
+        match over {
+            Err(stop) => after_a_goodbye(stop, client, origin, open, flow).await,
+            over => over,
         }
+    }
+}
+
+/// What a reset means in a tunnel of which one side had ended: that this one has closed, or else what it says.
+async fn after_a_goodbye<C: Transport, O: Transport>(
+    stop: Stop,
+    client: &C,
+    origin: &O,
+    open: &Open,
+    flow: &Flow,
+) -> Result<(), Stop> {
+    let (client_ended, origin_ended) = (!open.client.load(Relaxed), !open.origin.load(Relaxed));
+    match stop {
+        // It has closed, and the origin had nothing more to say. What else the client wanted to say was cut.
+        Stop::Gone(_) if origin_ended => {
+            origin.abort();
+            Ok(())
+        }
+        Stop::Gone(_) if client_ended && ends_soon(origin, flow).await => Ok(()),
+        Stop::Origin(_) if origin_ended && ends_soon(client, flow).await => Ok(()),
+        stop => Err(stop),
+    }
+}
+
+/// Whether this side, whose peer has closed, ends within its last words.
+async fn ends_soon<F: Transport>(from: &F, flow: &Flow) -> bool {
+    flow.allow(Some(SOON));
+    tokio::select! { biased;
+        ended = transport::ends_within(from, LAST_WORDS) => ended,
+        _ = flow.alarm() => false,
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) async fn serve<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: 
 
 /// Answers what was not even a request, and ends the connection.
 pub(super) async fn refuse<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>, fault: Fault) -> Next {
-    let Busy { request, response, head, response_head, last, is_pipelined, memory } = busy;
+    let Busy { request, response, head, response_head, last, is_pipelined, memory, .. } = busy;
     let mut story = Story::begin(cx, head);
     let larger = Larger::new(cx.worker.limits(), cx.worker.shared.memory.as_ref());
     let mut pipes = Pipes { request, response, response_head, last, memory, is_pipelined: *is_pipelined, larger };

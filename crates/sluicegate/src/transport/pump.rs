@@ -189,6 +189,19 @@ pub(crate) async fn fill<F: Transport>(pipe: &mut Pipe<'_>, from: &F, lane: Lane
     .await
 }
 
+/// Reads and drops what still comes, so many bytes at most: whether the stream ended there.
+pub(crate) async fn ends_within<F: Source>(from: &F, most: usize) -> bool {
+    let (mut room, mut dropped) = ([0; 1024], 0_usize);
+    while dropped <= most {
+        match poll_fn(|cx| from.poll_read(cx, &mut room)).await {
+            Ok(0) => return true,
+            Ok(n) => dropped = dropped.saturating_add(n),
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
 /// Reads once, if there is something now, as [`readable`] has hinted. There must be room.
 pub(crate) async fn try_fill<F: Source>(pipe: &mut Pipe<'_>, from: &F, lane: Lane<'_>) -> io::Result<Option<usize>> {
     poll_fn(|cx| {

@@ -94,6 +94,68 @@ fn tunnel_client_reset_after_its_fin() {
     told_alone("tunnel_client_reset_after_its_fin", &gate);
 }
 
+/// `curl https://…`: it has all that it wanted, and closes; the origin's goodbye meets nobody.
+#[test]
+fn tunnel_client_closes_first() {
+    let gate = Gate::start();
+    let origin = Origin::start_owned(|_, mut wire| {
+        wire.send("all of it");
+        wire.rest();
+        wire.send("goodbye");
+        // Until that has been answered by a reset, which the proxy sees before our end.
+        thread::sleep(SHORT / 3);
+    });
+    let mut client = tunnel(&gate, &origin);
+    assert_eq!(client.exactly(9), b"all of it");
+    client.send("goodbye");
+    drop(client);
+    told_alone("tunnel_client_closes_first", &gate);
+}
+
+/// The other way round: the origin closes, and the client's goodbye meets nobody.
+#[test]
+fn tunnel_origin_closes_first() {
+    let gate = Gate::start();
+    let origin = Origin::start_owned(|_, wire| wire.send("all of it"));
+    let mut client = tunnel(&gate, &origin);
+    assert_eq!(client.rest(), (b"all of it".to_vec(), End::Fin));
+    client.send("goodbye");
+    thread::sleep(SHORT / 3);
+    drop(client);
+    told_alone("tunnel_origin_closes_first", &gate);
+}
+
+/// A client closes before it has read the origin's goodbye: its kernel says so by a reset.
+#[test]
+fn tunnel_client_reset_after_the_end() {
+    let gate = Gate::start();
+    let origin = Origin::start(|_, wire| {
+        wire.send("all of it");
+        wire.fin();
+        eventually("it is reset", || is_broken(wire));
+    });
+    let mut client = tunnel(&gate, &origin);
+    assert_eq!(client.rest(), (b"all of it".to_vec(), End::Fin));
+    client.reset();
+    origin.wait("the origin is reset", |seen| seen[0].over);
+    told_alone("tunnel_client_reset_after_the_end", &gate);
+}
+
+/// Who has only ended its own side and then goes, in the middle of what it was given, was cut off.
+#[test]
+fn tunnel_client_reset_in_a_download() {
+    let gate = Gate::start();
+    let origin = Origin::start(|_, wire| {
+        wire.rest();
+        let _ = wire.try_send(&noise(20_000_000, 5));
+    });
+    let mut client = tunnel(&gate, &origin);
+    client.fin();
+    client.exactly(1000);
+    client.reset();
+    told_alone("tunnel_client_reset_in_a_download", &gate);
+}
+
 #[test]
 fn tunnel_origin_reset_after_a_fin() {
     let gate = Gate::start();
