@@ -188,6 +188,18 @@ BUGS = [
      "if client_ended && false => Ok(()),", "--test suite ends_tunnel::"),
     ("abort-is-a-goodbye", "truth", "tunnel.rs", "const LAST_WORDS: usize = 16 * 1024;", "const LAST_WORDS: usize = 1 << 30;",
      "--test suite ends_tunnel::"),
+    ("staged-is-said", "truth", "connection/reply.rs", "!self.response.has_begun() && fault", "self.response.raw().len() > usize::MAX / 2 && fault",
+     "--test suite ends_origin::"),
+    ("good-bytes-lost", "truth", "transport/pump.rs", "Err(end) if pipe.has_begun() &&", "Err(end) if !pipe.has_begun() &&", "--test suite ends_origin::"),
+    ("blank-hides-a-length", "truth", "crates/http1/src/tokenize.rs", "config.allow_spaces_after_header_name_in_responses(true);",
+     "config.ignore_invalid_headers_in_responses(true);", "-p sluicegate-http1 --test suite responses::"),
+    ("bare-lf-in-requests", "truth", "crates/http1/src/head.rs", "raw: Raw::new(LineEnds::CrLf),", "raw: Raw::new(LineEnds::LfToo),", "-p sluicegate-http1 --test suite requests::"),
+    ("head-has-content", "truth", "connection/reply.rs", "write(head.method_so_far() ==", "write(head.method() ==", "--test suite messages::"),
+    ("larger-head-without-memory", "bound", "exchange/larger.rs", "self.memory.filter(|_| !self.is_taken)", "self.memory.filter(|_| self.is_taken)",
+     "--test suite messages::"),
+    ("extensions-without-limit", "bound", "crates/http1/src/chunked.rs", "const EXTENSION_ALLOWED: usize = 128;",
+     "const EXTENSION_ALLOWED: usize = 128 << 20;", "-p sluicegate-http1 --test suite chunks::"),
+    ("connect-opens-nothing", "truth", "response.rs", "(200..300).contains(&self.0.status)", "(200..200).contains(&self.0.status)", "--test suite answers::"),
 ]
 
 

@@ -39,11 +39,11 @@ pub struct ResponseHead {
 
 /// What both heads have in common, written once.
 macro_rules! common {
-    ($head:ident, $kind:expr, $ends:expr) => {
+    ($head:ident, $kind:expr) => {
         impl $head {
             /// Forgets the message and keeps the memory.
             pub fn clear(&mut self) {
-                let mut raw = std::mem::replace(&mut self.raw, Raw::new($ends));
+                let mut raw = std::mem::replace(&mut self.raw, Self::new().raw);
                 raw.clear();
                 *self = Self { raw, ..Self::new() };
             }
@@ -177,8 +177,8 @@ macro_rules! common {
     };
 }
 
-common!(RequestHead, REQUEST, LineEnds::CrLf);
-common!(ResponseHead, RESPONSE, LineEnds::LfToo);
+common!(RequestHead, REQUEST);
+common!(ResponseHead, RESPONSE);
 
 impl RequestHead {
     /// An empty head. Allocates nothing.

@@ -43,7 +43,8 @@ impl<B: Into<Body>> From<http::Response<B>> for Response {
         let mut made = Self::new(parts.status.as_u16(), body);
         for (name, value) in &parts.headers {
             if !is_framing(name) {
-                made = made.field(name.as_str(), value.as_bytes());
+                // Blanks around a value are no part of it (RFC 9110 §5.5), and `HeaderValue` may hold some.
+                made = made.field(name.as_str(), value.as_bytes().trim_ascii());
             }
         }
         made

@@ -13,7 +13,7 @@ use crate::limits::Limits;
 /// A response that is made here: a status, fields, and one body.
 ///
 /// How it is framed, `Date`, and whether the connection goes on are the proxy's affair. A text gets the
-/// `Content-Type` `text/plain; charset=utf-8` unless it has one. To a HEAD, and with 204 and 304, no body is sent, and none is
+/// `Content-Type` `text/plain; charset=utf-8` unless it has one. To a HEAD, and with 204, 205 and 304, no body is sent, and none is
 /// asked for.
 ///
 /// There is one body, given at the beginning; a second does not compile:
@@ -58,6 +58,9 @@ pub enum Wrong {
     /// A final status is 200 to 599 (RFC 9110 §15).
     #[error("{0} is no final status; it must be between 200 and 599")]
     Status(u16),
+    /// To a CONNECT a 2xx says that a tunnel is open (RFC 9110 §9.3.6), and there is none.
+    #[error("{0} to a CONNECT would open a tunnel that leads nowhere; forward it, or answer with another status")]
+    Tunnel(u16),
     /// A field that is not allowed.
     #[error(transparent)]
     Field(#[from] EditError),
@@ -112,16 +115,20 @@ impl Response {
         self.0.body
     }
 
-    /// The same as [`Response::check`], and not larger than a response's head may be.
-    pub(crate) fn fits(&self, limits: &Limits) -> Result<(), Wrong> {
+    /// The same as [`Response::check`], and fit to answer a request with this method, and not larger than a response's head
+    /// may be.
+    pub(crate) fn fits(&self, method: &[u8], limits: &Limits) -> Result<(), Wrong> {
         self.check()?;
+        if method == b"CONNECT" && (200..300).contains(&self.0.status) {
+            return Err(Wrong::Tunnel(self.0.status));
+        }
         let most = limits.response_share().bytes;
         if self.0.fields.len() > most { Err(EditError::TooLarge(most).into()) } else { Ok(()) }
     }
 
-    /// Whether a response with this status has no body, whatever it is to (RFC 9110 §6.4.1).
+    /// Whether a response with this status has no body, whatever it is to (RFC 9110 §6.4.1, §15.3.6).
     pub(crate) fn is_bodiless(&self) -> bool {
-        matches!(self.0.status, 204 | 304)
+        matches!(self.0.status, 204 | 205 | 304)
     }
 
     /// Writes the head. `length` is announced; `chunked` and `close` as they say.
@@ -135,7 +142,9 @@ impl Response {
             out.extend_from_slice(b"Content-Type: text/plain; charset=utf-8\r\n");
         }
         out.extend_from_slice(&self.0.fields);
-        if let Some(length) = length.filter(|_| !self.is_bodiless()) {
+        // A 205 has a length, which is 0; by its status alone nobody knows that.
+        let length = if self.0.status == 205 { Some(0) } else { length.filter(|_| !self.is_bodiless()) };
+        if let Some(length) = length {
             out.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes());
         }
         if chunked {

@@ -28,7 +28,7 @@ impl Pipes<'_, '_> {
         response: Response,
     ) -> Next {
         let limits = cx.worker.limits();
-        if let Err(wrong) = response.fits(limits) {
+        if let Err(wrong) = response.fits(head.method(), limits) {
             tracing::error!(status = response.status(), %wrong, "a policy's answer cannot be sent");
             return self.fault(cx, story, head, Fault::Answer(wrong.to_string())).await;
         }

@@ -194,6 +194,24 @@ fn a_body_that_fails_at_once_is_a_500() {
     assert!(serving.proxy.policy().1.lock().unwrap().iter().all(|(ended, _)| *ended == Ended::PolicyFailed));
 }
 
+/// A client believes that its tunnel is open and speaks TLS to nobody; or it waits for the content of a 205, or takes it for
+/// the next response.
+#[test]
+fn statuses_that_mean_more_are_kept_to() {
+    let serving = making(|request| Response::new(if request.method() == "CONNECT" { 200 } else { 205 }, "text"));
+    let mut client = serving.client();
+    for _ in 0..2 {
+        client.send("GET /reset HTTP/1.1\r\nHost: x\r\n\r\n");
+        let response = client.head().unwrap();
+        assert_eq!((response.status(), response.field("content-length")), (205, Some("0")), "{}", response.head);
+    }
+    let mut client = serving.client();
+    client.send("CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n");
+    let response = client.response("GET");
+    assert_eq!(response.status(), 500);
+    assert!(response.text().contains("leads nowhere"), "{}", response.text());
+}
+
 /// What a push producer did.
 #[derive(Default)]
 struct Produced {
