@@ -16,7 +16,7 @@ pub(super) struct Process {
     began: u128,
 }
 
-/// Times in whole milliseconds, as Smokescreen has them; those that it has not to the microsecond.
+/// Smokescreen's times are in whole milliseconds, as there; the others go to the microsecond.
 #[derive(Serialize)]
 struct Line<'a> {
     id: String,
