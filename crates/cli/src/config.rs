@@ -1,11 +1,12 @@
 //! What the flags mean together, checked.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sluicegate::limits::{Family, Names, SocketBuffers};
-use sluicegate::{HalfClose, Hops, Limits, Reverse};
+use sluicegate::{HalfClose, Hops, LimitError, Limits, Reverse};
 use tracing::level_filters::LevelFilter;
 
 use crate::args::{
@@ -63,7 +64,7 @@ impl Config {
         let mut limits = limits(&sizes, &deadlines, half_close);
         limits.names = names(&forwarding, &deadlines);
         limits.max_connections_per_client = listening.max_connections_per_client;
-        limits.check().map_err(|error| format!("--{error}"))?;
+        limits.check().map_err(|error| of_flag(&error))?;
         let workers = listening.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
         Ok(Self {
             listen,
@@ -180,6 +181,7 @@ fn limits(sizes: &Sizes, deadlines: &Deadlines, half_close: HalfClose) -> Limits
     limits.linger_bytes = sizes.linger_bytes.0;
     limits.abort_timeout = deadlines.abort_timeout.0;
     limits.unsent = sizes.unsent.0;
+    limits.spelled = flag;
     limits.sockets = SocketBuffers {
         client_send: sizes.client_send_buffer,
         client_receive: sizes.client_receive_buffer,
@@ -187,6 +189,30 @@ fn limits(sizes: &Sizes, deadlines: &Deadlines, half_close: HalfClose) -> Limits
         origin_receive: sizes.origin_receive_buffer,
     };
     limits
+}
+
+/// What is wrong with a limit, told of its flag.
+fn of_flag(error: &LimitError) -> String {
+    let LimitError { name, value, .. } = error;
+    let rule = match *name {
+        "memory_total" => "at least what one connection may hold (--explain-memory says how much)",
+        _ => error.rule,
+    };
+    format!("{} is {value}; it must be {rule}", flag(name))
+}
+
+/// The flag that sets the field of [`Limits`] with this name.
+fn flag(field: &'static str) -> Cow<'static, str> {
+    Cow::Borrowed(match field {
+        "head.bytes" => "--max-head",
+        "head.fields" => "--max-fields",
+        "response_head.bytes" => "--max-response-head",
+        "response_head.fields" => "--max-response-fields",
+        "names.timeout" => "--dns-timeout",
+        "keepalive" => "--tcp-keepalive",
+        "user_timeout" => "--tcp-user-timeout",
+        _ => return format!("--{}", field.replace('_', "-")).into(),
+    })
 }
 
 fn log_file(logs: Logs) -> Result<Option<LogFile>, String> {
@@ -229,6 +255,44 @@ mod tests {
                 .names;
         let servers = ["10.0.0.53:53", "[::1]:5353"].map(|server| server.parse().unwrap()).to_vec();
         assert_eq!(names, Names { servers, timeout: Some(Duration::from_secs(2)), prefer: Family::Ipv4 });
+    }
+
+    /// Whoever adds a rule about a limit and calls its flag otherwise is told here.
+    #[test]
+    fn a_limit_out_of_its_bounds_is_told_of_its_flag() {
+        type Break = fn(&mut Limits);
+        let broken: [Break; 20] = [
+            |limits| limits.client_buffer = 0,
+            |limits| limits.origin_buffer = 0,
+            |limits| limits.head.bytes = 0,
+            |limits| limits.head.fields = 0,
+            |limits| limits.response_head.bytes = 0,
+            |limits| limits.response_head.fields = 0,
+            |limits| limits.max_connections = 0,
+            |limits| limits.max_connections_per_client = Some(0),
+            |limits| limits.memory_total = Some(0),
+            |limits| limits.keepalive = Some(Duration::ZERO),
+            |limits| limits.head_timeout = Some(Duration::ZERO),
+            |limits| limits.idle_timeout = Some(Duration::ZERO),
+            |limits| limits.connect_timeout = Some(Duration::ZERO),
+            |limits| limits.response_timeout = Some(Duration::ZERO),
+            |limits| limits.body_timeout = Some(Duration::ZERO),
+            |limits| limits.tunnel_idle_timeout = Some(Duration::ZERO),
+            |limits| limits.half_closed_timeout = Some(Duration::ZERO),
+            |limits| limits.abort_timeout = Some(Duration::ZERO),
+            |limits| limits.names.timeout = Some(Duration::ZERO),
+            |limits| limits.user_timeout = Some(Duration::ZERO),
+        ];
+        let command = <Args as clap::CommandFactory>::command();
+        let flags: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+        for (place, make) in broken.into_iter().enumerate() {
+            let mut limits = Limits::default();
+            make(&mut limits);
+            let error = limits.check().expect_err("it is out of its bounds");
+            let told = of_flag(&error);
+            let flag = told.split(' ').next().unwrap();
+            assert!(flags.contains(&flag.trim_start_matches('-')), "{place}: {told}");
+        }
     }
 
     #[test]

@@ -109,11 +109,11 @@ fn is_secret(id: Name) -> bool {
 /// The 403 for a client that may not use this proxy: whole, so that it can be sent from a constant.
 pub(crate) const NOT_ALLOWED: &[u8] = b"HTTP/1.1 403 Forbidden\r\n\
     Content-Type: text/plain\r\n\
-    Content-Length: 84\r\n\
+    Content-Length: 82\r\n\
     Proxy-Status: sluicegate; error=http_request_denied\r\n\
     Connection: close\r\n\
     \r\n\
-    403 Forbidden: your address may not use this proxy; its --allow-client excludes it.\n";
+    403 Forbidden: your address may not use this proxy; ask its operator to allow it.\n";
 
 /// The 429 for a client that has as many connections as it may have, whole.
 pub(crate) const TOO_MANY: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\n\
@@ -133,7 +133,7 @@ pub(crate) const NO_MEMORY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     Proxy-Status: sluicegate; error=connection_limit_reached\r\n\
     Connection: close\r\n\
     \r\n\
-    503 Service Unavailable: all of the proxy's --memory-total is in use; try again later.\n";
+    503 Service Unavailable: all memory that the proxy may use is in use; try again later.\n";
 
 /// The reason phrases of RFC 9110 §15 and RFC 6585; none for others, which is allowed (RFC 9112 §4).
 pub(crate) fn reason(status: u16) -> &'static str {

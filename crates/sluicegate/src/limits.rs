@@ -1,5 +1,6 @@
 //! Every size and every deadline, checked when the proxy is made.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -112,6 +113,9 @@ pub struct Limits {
     pub linger_bytes: u64,
     /// A connection that was shut down and does not end is reset. Default 15 s.
     pub abort_timeout: Option<Duration>,
+    /// How an answer that tells a client which setting was too small spells the field's name (`head.bytes`). Default: as it is
+    /// here; a program that has a flag for it says the flag. It goes into a response: it must be ASCII, and on one line.
+    pub spelled: fn(&'static str) -> Cow<'static, str>,
 }
 
 /// `SO_SNDBUF` and `SO_RCVBUF` in bytes (Linux doubles them); `None`, the default, leaves them to the kernel, which
@@ -188,6 +192,7 @@ impl Default for Limits {
             linger_timeout: Duration::from_secs(5),
             linger_bytes: 1 << 20,
             abort_timeout: s(15),
+            spelled: Cow::Borrowed,
         }
     }
 }
@@ -196,7 +201,7 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name} is {value}; it must be {rule}")]
 pub struct LimitError {
-    /// The field of [`Limits`], as the flag of the binary spells it.
+    /// The field of [`Limits`], as `head_timeout` or `head.bytes`.
     pub name: &'static str,
     /// What it was set to.
     pub value: String,
@@ -284,41 +289,41 @@ impl Limits {
     /// The first setting that is out of its bounds.
     pub fn check(&self) -> Result<(), LimitError> {
         let sizes = [
-            ("client-buffer", self.client_buffer, 1, MAX_BUFFER, "between 1 byte and 64 MiB"),
-            ("origin-buffer", self.origin_buffer, 1, MAX_BUFFER, "between 1 byte and 64 MiB"),
-            ("max-head", self.head.bytes, 256, 1 << 20, "between 256 bytes and 1 MiB"),
-            ("max-fields", self.head.fields, 1, 10_000, "between 1 and 10000"),
-            ("max-response-head", self.response_head.bytes, 256, 1 << 20, "between 256 bytes and 1 MiB"),
-            ("max-response-fields", self.response_head.fields, 1, 10_000, "between 1 and 10000"),
-            ("max-connections", self.max_connections, 1, usize::MAX, "at least 1"),
+            ("client_buffer", self.client_buffer, 1, MAX_BUFFER, "between 1 byte and 64 MiB"),
+            ("origin_buffer", self.origin_buffer, 1, MAX_BUFFER, "between 1 byte and 64 MiB"),
+            ("head.bytes", self.head.bytes, 256, 1 << 20, "between 256 bytes and 1 MiB"),
+            ("head.fields", self.head.fields, 1, 10_000, "between 1 and 10000"),
+            ("response_head.bytes", self.response_head.bytes, 256, 1 << 20, "between 256 bytes and 1 MiB"),
+            ("response_head.fields", self.response_head.fields, 1, 10_000, "between 1 and 10000"),
+            ("max_connections", self.max_connections, 1, usize::MAX, "at least 1"),
         ];
         let one = self.max_connections_per_client.unwrap_or(1);
         for (name, value, low, high, rule) in
-            sizes.into_iter().chain([("max-connections-per-client", one, 1, usize::MAX, "at least 1, or not set")])
+            sizes.into_iter().chain([("max_connections_per_client", one, 1, usize::MAX, "at least 1, or not set")])
         {
             if !(low..=high).contains(&value) {
                 return Err(LimitError { name, value: value.to_string(), rule });
             }
         }
         if let Some(total) = self.memory_total.filter(|total| *total < self.bound().total()) {
-            let rule = "at least what one connection may hold (--explain-memory says how much)";
-            return Err(LimitError { name: "memory-total", value: total.to_string(), rule });
+            let rule = "at least what one connection may hold (Limits::bound says how much)";
+            return Err(LimitError { name: "memory_total", value: total.to_string(), rule });
         }
         if let Some(short) = self.keepalive.filter(|time| *time < Duration::from_secs(1)) {
-            return Err(LimitError { name: "tcp-keepalive", value: format!("{short:?}"), rule: "at least 1s, or off" });
+            return Err(LimitError { name: "keepalive", value: format!("{short:?}"), rule: "at least 1s, or off" });
         }
         let deadlines = [
-            ("head-timeout", self.head_timeout),
-            ("idle-timeout", self.idle_timeout),
-            ("policy-timeout", self.policy_timeout),
-            ("connect-timeout", self.connect_timeout),
-            ("response-timeout", self.response_timeout),
-            ("body-timeout", self.body_timeout),
-            ("tunnel-idle-timeout", self.tunnel_idle_timeout),
-            ("half-closed-timeout", self.half_closed_timeout),
-            ("abort-timeout", self.abort_timeout),
-            ("dns-timeout", self.names.timeout),
-            ("tcp-user-timeout", self.user_timeout),
+            ("head_timeout", self.head_timeout),
+            ("idle_timeout", self.idle_timeout),
+            ("policy_timeout", self.policy_timeout),
+            ("connect_timeout", self.connect_timeout),
+            ("response_timeout", self.response_timeout),
+            ("body_timeout", self.body_timeout),
+            ("tunnel_idle_timeout", self.tunnel_idle_timeout),
+            ("half_closed_timeout", self.half_closed_timeout),
+            ("abort_timeout", self.abort_timeout),
+            ("names.timeout", self.names.timeout),
+            ("user_timeout", self.user_timeout),
         ];
         for (name, value) in deadlines {
             if value.is_some_and(|d| d.is_zero()) {
@@ -355,8 +360,8 @@ mod tests {
     fn each_bound_is_named() {
         let limits = Limits { client_buffer: 0, ..Limits::default() };
         let said = limits.check().unwrap_err().to_string();
-        assert_eq!(said, "client-buffer is 0; it must be between 1 byte and 64 MiB");
+        assert_eq!(said, "client_buffer is 0; it must be between 1 byte and 64 MiB");
         let limits = Limits { idle_timeout: Some(Duration::ZERO), ..Limits::default() };
-        assert_eq!(limits.check().unwrap_err().name, "idle-timeout");
+        assert_eq!(limits.check().unwrap_err().name, "idle_timeout");
     }
 }

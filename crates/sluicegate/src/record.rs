@@ -90,9 +90,7 @@ pub enum Fault {
     #[error("{0}")]
     Request(Malformed),
     /// The client's request came too slowly.
-    #[error(
-        "the request did not arrive in time; send it faster, or raise the proxy's --head-timeout or --body-timeout"
-    )]
+    #[error("the request did not arrive in time; send it faster, or ask the operator of the proxy to allow more time")]
     RequestTimeout,
     /// The client did not read the response.
     #[error("the client stopped reading the response")]

@@ -1,6 +1,7 @@
 //! What helps whoever is told of a fault, and stands in no fault itself: the form that a target should have had, and the
 //! limit that was met with its number.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use sluicegate_http1::{HeadLimits, Malformed};
@@ -12,14 +13,17 @@ use crate::record::Fault;
 pub(crate) fn hint(fault: &Fault, request_line: &[u8], limits: &Limits) -> String {
     match fault {
         Fault::Request(Malformed::BadTargetByte) => encoded(request_line),
-        Fault::Request(rule) => limit(*rule, &limits.head, ["--max-head", "--max-fields"]),
-        Fault::Response(rule) => limit(*rule, &limits.response_head, ["--max-response-head", "--max-response-fields"]),
+        Fault::Request(rule) => limit(*rule, &limits.head, ["head.bytes", "head.fields"].map(limits.spelled)),
+        Fault::Response(rule) => {
+            let names = ["response_head.bytes", "response_head.fields"].map(limits.spelled);
+            limit(*rule, &limits.response_head, names)
+        }
         _ => String::new(),
     }
 }
 
 /// The limit that this rule is about: its number, and what raises it.
-fn limit(rule: Malformed, of: &HeadLimits, [bytes, fields]: [&str; 2]) -> String {
+fn limit(rule: Malformed, of: &HeadLimits, [bytes, fields]: [Cow<'_, str>; 2]) -> String {
     match rule {
         Malformed::HeadTooLarge | Malformed::RequestLineTooLong => {
             format!(" (the limit is {} bytes; {bytes} raises it)", of.bytes)

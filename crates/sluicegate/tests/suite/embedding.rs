@@ -188,7 +188,7 @@ fn a_stream_is_accepted_like_any_client() {
         let proxy = Proxy::builder().policy(Nobody).build().unwrap();
         let (mut near, far) = tokio::io::duplex(1000);
         proxy.serve_connection(far, Client::in_process()).await.unwrap();
-        assert!(until(&mut near, b"excludes it.\n").await.starts_with("HTTP/1.1 403 "));
+        assert!(until(&mut near, b"to allow it.\n").await.starts_with("HTTP/1.1 403 "));
         let mut limits = Limits::default();
         limits.max_connections = 1;
         let proxy = Proxy::builder().limits(limits).build().unwrap();

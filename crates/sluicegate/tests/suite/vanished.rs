@@ -77,7 +77,7 @@ fn what_is_set_is_asked_for() {
     assert_eq!(serving.ask(get(&origin.url("/"))).text(), "served");
     assert_eq!(seen.last(), (s(7), None));
     limits.keepalive = Some(Duration::from_millis(999));
-    assert_eq!(limits.check().unwrap_err().name, "tcp-keepalive");
+    assert_eq!(limits.check().unwrap_err().name, "keepalive");
 }
 
 /// A library's own accept loop misses what the proxy's has.
