@@ -7,8 +7,6 @@ TESTS = {}
 
 # Tests and rows that are known not to hold yet. They are run and told of; one that holds is taken off.
 OPEN_FAULTS = {
-    "kept-connection-follows-the-name": "kept connections do not ask again where their name leads",
-    "kept-connection-follows-hosts": "kept connections do not ask again where their name leads",
     "resolv-no-aaaa": "the option no-aaaa is passed over",
 }
 

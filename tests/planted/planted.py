@@ -168,6 +168,8 @@ BUGS = [
      "Ok(if nothing_known { Look::Text(Vec::new()) } else { Look::Same })", "Ok(if nothing_known || self.is_known { Look::Text(Vec::new()) } else { Look::Same })"),
     ("attempts-without-bound", "names", "origin/dial.rs",
      "let slot = if running.is_empty() { Some(None) }", "let slot = if running.len() < 99 { Some(None) }"),
+    ("kept-outlives-its-name", "names", "connection/serve.rs", "Ok(kept.follow(leads, worker.flows.now()).then_some(kept))",
+     "kept.follow(leads, worker.flows.now());\n    Ok(Some(kept))", "--test suite follows::"),
     ("busy-gives-way", "places", "flow.rs", "false => self.phase.load(Relaxed) == Phase::Head as u8 && long >= NEWCOMER,",
      "false => long >= NEWCOMER,", CROWDS),
     ("nobody-gives-way", "places", "proxy.rs", "            shared.crowd.make_room();\n", "", CROWDS),

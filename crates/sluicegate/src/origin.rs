@@ -2,6 +2,7 @@
 
 mod connect;
 mod dial;
+mod follow;
 mod joined;
 #[cfg(feature = "dns")]
 mod names;
@@ -20,6 +21,7 @@ use dial::Race;
 
 pub use connect::{Checked, Connected, Connecting, Connector, Dial};
 pub(crate) use dial::{Gate, is_exhausted};
+pub(crate) use follow::{Leads, leads};
 pub(crate) use names::{Machine, Resolver};
 pub(crate) use reuse::{Asking, Idle, Kept, Lending};
 
@@ -48,6 +50,8 @@ pub(crate) struct Reached {
     pub(crate) address: Option<SocketAddr>,
     /// Who may have it after this client.
     pub(crate) lending: Lending,
+    /// Its address was its host's, by name: it is of no use once the name leads elsewhere.
+    pub(crate) is_by_name: bool,
     pub(crate) lookup: Option<Duration>,
     pub(crate) connect: Option<Duration>,
 }
@@ -61,11 +65,11 @@ pub(crate) async fn reach(dial: Dial<'_>, connector: Option<&dyn Connector>) -> 
     let deadline = limits.connect_timeout.and_then(|t| begin.checked_add(t));
     let connected = within(deadline, connector.connect(dial)).await;
     let connected = connected.unwrap_or_else(|| Err(Fault::ConnectTimeout(shown(host, port))))?;
-    let Connected { stream, address, lending } = connected;
+    let Connected { stream, address, lending, is_by_name } = connected;
     stream.tune(limits.to_origins());
     // What it was chosen by, only the connector knows: so it is its client's, unless somebody says more.
     let lending = lending.unwrap_or(if pool.is_some() { Lending::Anyone } else { Lending::Client });
-    Ok(Reached { stream, address, lending, lookup: None, connect: Some(begin.elapsed()) })
+    Ok(Reached { stream, address, lending, is_by_name, lookup: None, connect: Some(begin.elapsed()) })
 }
 
 /// Looks `host` up, if it is a name, and connects to the first of its addresses that answers (RFC 8305).
@@ -94,9 +98,9 @@ async fn directly(
     let race = Race { port, gate, tuning, prefer, spare, shown: &shown };
     let (tcp, address) =
         within(deadline, race.run(first, later)).await.unwrap_or_else(|| Err(Fault::ConnectTimeout(shown.clone())))?;
-    let (stream, address) = (tcp.into(), Some(address));
-    let connect = Some(dialled.elapsed());
-    Ok(Reached { stream, address, lending: Lending::Anyone, lookup: looked_up, connect })
+    let (stream, address, lending) = (tcp.into(), Some(address), Lending::Anyone);
+    let (connect, is_by_name) = (Some(dialled.elapsed()), looked_up.is_some());
+    Ok(Reached { stream, address, lending, is_by_name, lookup: looked_up, connect })
 }
 
 /// `None` when the deadline came first.

@@ -237,7 +237,13 @@ async fn plain<C: Transport, P: Policy>(
     let peek = !idempotent || pipes.is_pipelined;
     let asking = Asking { to: way.dial, pool: way.pool, peek, now: cx.worker.flows.now() };
     let may = |address| way.is_named || cx.worker.allows(cx.who, address);
-    let mut kept = cx.worker.origins.take(pipes.last, &asking, cx.flow, may);
+    let mut kept = match cx.worker.origins.take(pipes.last, &asking, cx.flow, may) {
+        Some(kept) => match followed(cx, pipes.request, way, kept).await {
+            Ok(kept) => kept,
+            Err(stop) => return pipes.stopped(cx, story, head, stop).await,
+        },
+        None => None,
+    };
     loop {
         let reused = kept.is_some();
         let mut origin = match kept.take() {
@@ -248,7 +254,7 @@ async fn plain<C: Transport, P: Policy>(
             None => match reach(cx, pipes.request, way).await {
                 Ok(reached) => {
                     note(story, &reached);
-                    Kept::new(&asking, reached.stream, reached.address, reached.lending)
+                    Kept::new(&asking, reached)
                 }
                 Err(stop) => return pipes.stopped(cx, story, head, stop).await,
             },
@@ -341,6 +347,23 @@ async fn finish<C: Transport, P: Policy>(
             pipes.stopped(cx, story, head, stop).await
         }
     }
+}
+
+/// A kept connection, unless its name has come to lead elsewhere. The client is watched.
+async fn followed<C: Transport, P: Policy>(
+    cx: &Cx<'_, C, P>,
+    request: &mut Pipe<'_>,
+    way: &Way<'_>,
+    mut kept: Kept,
+) -> Result<Option<Kept>, Stop> {
+    let worker = cx.worker;
+    let Some(address) = kept.doubtful(worker.flows.now()) else { return Ok(Some(kept)) };
+    cx.flow.allow(None);
+    cx.flow.enter(Phase::Connecting);
+    // Boxed: rare.
+    let asking = Box::pin(origin::leads(&worker.resolver, way.dial.host, address));
+    let leads = attend(cx.client, request, worker.limits(), cx.flow, asking).await?;
+    Ok(kept.follow(leads, worker.flows.now()).then_some(kept))
 }
 
 /// A new connection, while the client is watched.

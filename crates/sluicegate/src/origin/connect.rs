@@ -122,9 +122,9 @@ impl Dial<'_> {
     /// # Errors
     /// What the client is told.
     pub async fn directly(&self) -> Result<Connected, Fault> {
-        let Reached { stream, address, .. } =
+        let Reached { stream, address, is_by_name, .. } =
             directly(self.host, self.port, self.resolver, self.gate, self.limits).await?;
-        Ok(Connected { stream, address, lending: None })
+        Ok(Connected { stream, address, lending: None, is_by_name })
     }
 }
 
@@ -162,6 +162,8 @@ pub struct Connected {
     pub(super) stream: Upstream,
     pub(super) address: Option<SocketAddr>,
     pub(super) lending: Option<Lending>,
+    /// See [`Reached::is_by_name`].
+    pub(super) is_by_name: bool,
 }
 
 impl Connected {
@@ -170,18 +172,18 @@ impl Connected {
     /// # Errors
     /// Those of `setsockopt(2)`.
     pub fn tcp(stream: tokio::net::TcpStream, to: Checked) -> std::io::Result<Self> {
-        Ok(Self { stream: Tcp::new(stream)?.into(), address: Some(to.0), lending: None })
+        Ok(Self { stream: Tcp::new(stream)?.into(), address: Some(to.0), lending: None, is_by_name: false })
     }
 
     /// A stream of any kind that leads to an address that was checked.
     pub fn checked(stream: impl Duplex + 'static, to: Checked) -> Self {
-        Self { stream: Upstream::stream(stream), address: Some(to.0), lending: None }
+        Self { stream: Upstream::stream(stream), address: Some(to.0), lending: None, is_by_name: false }
     }
 
     /// A stream to what no client has named (a parent proxy, an origin in this process), so that no address is to be
     /// checked. `address` is what the log shows.
     pub fn named_by_operator(stream: impl Duplex + 'static, address: Option<SocketAddr>) -> Self {
-        Self { stream: Upstream::stream(stream), address, lending: None }
+        Self { stream: Upstream::stream(stream), address, lending: None, is_by_name: false }
     }
 
     /// It may serve every client's requests to the same host and port (in the same pool): it was chosen by nothing else.

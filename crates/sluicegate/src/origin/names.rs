@@ -34,6 +34,9 @@ use search::{Addresses, Failure, Search};
 /// After so long a client is given what was true before, if there is that (RFC 8767 §5).
 const STALE_AFTER: Duration = Duration::from_millis(1800);
 
+/// A kept connection's name is looked at again after this: where it leads is known as long as its TTL, but files change.
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
+
 /// What all workers of a proxy share: what the machine's configuration says, and the spare descriptors.
 #[derive(Debug)]
 pub(crate) struct Machine {
@@ -92,7 +95,23 @@ impl Resolver {
     /// What the client is told.
     pub(crate) async fn lookup(&self, name: &str) -> Result<Found, Fault> {
         let key = name.to_ascii_lowercase();
-        let (running, stale) = match self.begin(&key) {
+        let begun = self.begin(&key);
+        self.end(name, &key, begun).await
+    }
+
+    /// The same for a client that has a connection, and so no descriptor to ask with, unless a spare one is left. None: it
+    /// is not, and nothing is known without asking.
+    pub(super) async fn look_again(&self, name: &str) -> Option<Result<Found, Fault>> {
+        let key = name.to_ascii_lowercase();
+        let begun = self.begin(&key);
+        let asks = matches!(begun, Ok(Begin::Running(..)));
+        let _slot = if asks { Some(self.machine.spare.try_acquire().ok()?) } else { None };
+        Some(self.end(name, &key, begun).await)
+    }
+
+    /// Waits for what has begun.
+    async fn end(&self, name: &str, key: &str, begun: std::io::Result<Begin>) -> Result<Found, Fault> {
+        let (running, stale) = match begun {
             Ok(Begin::Known(found)) => return known(name, found),
             Ok(Begin::Running(running, stale)) => (running, stale),
             Err(error) if super::dial::is_exhausted(&error) => return Err(Fault::Capacity),
@@ -108,7 +127,7 @@ impl Resolver {
                 Ok(Found { addresses: addresses.to_vec(), later })
             }
             (Err(Failure::Silent | Failure::Unreachable(_) | Failure::Rejected { .. }), Some(stale)) => {
-                self.state().cache.extend(&key, Instant::now());
+                self.state().cache.extend(key, Instant::now());
                 known(name, Some(stale))
             }
             (Err(failure), _) => Err(fault(name, failure)),

@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -15,6 +16,9 @@ use crate::record::Fault;
 const MOST: usize = 32;
 /// Look-ups at once: threads, each with two descriptors or three. Others wait.
 const THREADS: usize = 64;
+
+/// A kept connection's name is looked up again after this: nothing is remembered of it.
+pub(super) const AGAIN: Duration = Duration::from_secs(30);
 
 /// What all workers of a proxy share: the threads, and the spare descriptors.
 #[derive(Debug)]
@@ -38,6 +42,11 @@ pub(crate) struct Resolver {
 impl Resolver {
     pub(crate) fn new(machine: Arc<Machine>) -> Self {
         Self { machine, running: Mutex::default() }
+    }
+
+    /// The same for a client that has a connection. A thread's descriptors are set aside for it.
+    pub(super) async fn look_again(&self, name: &str) -> Option<Result<Found, Fault>> {
+        Some(self.lookup(name).await)
     }
 
     pub(crate) async fn lookup(&self, name: &str) -> Result<Found, Fault> {

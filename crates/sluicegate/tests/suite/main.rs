@@ -18,6 +18,7 @@ mod ends_deadlines;
 mod ends_origin;
 mod ends_stop;
 mod ends_tunnel;
+mod follows;
 mod forwarding;
 mod interim;
 mod kept_and_forbidden;

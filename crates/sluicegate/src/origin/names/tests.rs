@@ -417,3 +417,37 @@ async fn what_another_configuration_has_found_is_forgotten() {
     assert_eq!(machine.find("a.test").await, Ok(ips(&["10.0.0.1"])));
     assert_eq!(one.asked().len(), 4, "asked anew");
 }
+
+/// A kept connection is compared with what is known now; that nobody knows speaks neither for it nor against it.
+#[tokio::test]
+async fn where_a_name_leads_is_here_elsewhere_or_unknown() {
+    use crate::origin::{Leads, leads};
+    let slow = Waits(Duration::from_millis(200), Box::new(says(&["10.0.0.4"])));
+    let server = Server::new([
+        ("web.test", V4, says(&["10.0.0.1"])),
+        ("web.test", V6, nothing()),
+        ("late.test", V6, says(&["::1"])),
+        ("late.test", V4, slow),
+        ("mute.test", V4, Nothing),
+        ("mute.test", V6, Nothing),
+    ])
+    .await;
+    let machine = Machines::new(&[server.address], "", "10.0.0.7 pin.test\n");
+    let ask =
+        async |name, ip: &str| leads(&machine.resolver, sluicegate_http1::Host::Name(name), ip.parse().unwrap()).await;
+    for (name, ip, found) in [
+        ("web.test", "10.0.0.1", Leads::Here),
+        ("WEB.test", "10.0.0.2", Leads::Elsewhere),
+        ("late.test", "10.0.0.4", Leads::Here),
+        ("no.test", "10.0.0.1", Leads::Elsewhere),
+        ("mute.test", "10.0.0.1", Leads::Unknown),
+        ("pin.test", "10.0.0.7", Leads::Here),
+        ("pin.test", "10.0.0.1", Leads::Elsewhere),
+    ] {
+        assert_eq!(ask(name, ip).await, found, "{name} {ip}");
+    }
+    // Whoever has a connection has no descriptor to ask with.
+    let _none = machine.resolver.machine.spare.try_acquire_many(u32::try_from(SPARE).unwrap()).unwrap();
+    assert_eq!(ask("web.test", "10.0.0.1").await, Leads::Here, "it is remembered");
+    assert_eq!(ask("mute.test", "10.0.0.1").await, Leads::Elsewhere);
+}

@@ -1,11 +1,13 @@
 //! A connection that may carry more than one request: where it leads, for whom, and for how long.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use sluicegate_http1::keep_alive::KeepAlive;
 use sluicegate_http1::{Authority, Framing};
 
+use crate::origin::names::AGAIN;
+use crate::origin::{Leads, Reached};
 use crate::transport::{Transport, Upstream};
 
 /// An origin that says when it closes is believed this much earlier: a request that is sent now has to arrive before, and
@@ -14,6 +16,12 @@ const MARGIN: Duration = Duration::from_secs(1);
 
 /// So much, in bytes, any origin takes before it reads: what stays unacknowledged longer has not arrived.
 const WINDOW: u64 = 16 * 1024;
+
+/// While nobody can say where its name leads, it is not asked more often than this: each time costs a client a wait.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Nor is a connection used for longer than this without anyone who can say (as an address, see RFC 8767 §5).
+const LONGEST_DOUBT: Duration = Duration::from_secs(600);
 
 /// Who may have a connection after its client's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,13 +89,37 @@ pub(crate) struct Kept {
     left: u64,
     /// See `Upstream::wait_for_reader`.
     waits_for_reader: bool,
+    /// When its name was known last to lead to its address; by the worker's clock.
+    sure: Duration,
+    /// From then on that is looked at again before it is used; never, if it was not found by a name.
+    doubt: Duration,
 }
 
 impl Kept {
-    pub(crate) fn new(asking: &Asking<'_>, stream: Upstream, address: Option<SocketAddr>, lending: Lending) -> Self {
+    pub(crate) fn new(asking: &Asking<'_>, reached: Reached) -> Self {
+        let Reached { stream, address, lending, is_by_name, .. } = reached;
         let (has_login, until, origin_keeps, left) = (false, Duration::MAX, None, u64::MAX);
-        let (key, waits_for_reader) = (asking.key().into(), false);
-        Self { key, stream, address, lending, has_login, until, origin_keeps, left, waits_for_reader }
+        let (key, waits_for_reader, sure) = (asking.key().into(), false, asking.now);
+        let doubt = if is_by_name { sure.saturating_add(AGAIN) } else { Duration::MAX };
+        Self { key, stream, address, lending, has_login, until, origin_keeps, left, waits_for_reader, sure, doubt }
+    }
+
+    /// The address that its name has to have still, if it is time to look.
+    pub(crate) fn doubtful(&self, now: Duration) -> Option<IpAddr> {
+        if now < self.doubt { None } else { self.address.map(|address| address.ip()) }
+    }
+
+    /// Whether it may be used, now that its name was looked at.
+    pub(crate) fn follow(&mut self, leads: Leads, now: Duration) -> bool {
+        let is_fit = match leads {
+            Leads::Here => true,
+            Leads::Elsewhere => false,
+            Leads::Unknown => now.saturating_sub(self.sure) < LONGEST_DOUBT,
+        };
+        let calm = if leads == Leads::Unknown { PATIENCE } else { AGAIN };
+        self.sure = if leads == Leads::Here { now } else { self.sure };
+        self.doubt = now.saturating_add(calm);
+        is_fit
     }
 
     pub(super) fn key(&self) -> &[u8] {
@@ -150,6 +182,31 @@ mod tests {
     use super::*;
     use crate::transport::Tcp;
 
+    fn reached(stream: Upstream, address: SocketAddr) -> Reached {
+        let (address, lending) = (Some(address), Lending::Anyone);
+        Reached { stream, address, lending, is_by_name: true, lookup: None, connect: None }
+    }
+
+    #[tokio::test]
+    async fn is_left_when_its_name_leads_elsewhere_or_nobody_can_say_for_long() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (to, minute) = (Authority::parse(b"a").unwrap(), Duration::from_secs(60));
+        let asking = Asking { to, pool: None, peek: false, now: minute };
+        let stream = Tcp::connect(address).await.unwrap().into();
+        let mut kept = Kept::new(&asking, reached(stream, address));
+        assert_eq!(kept.doubtful(minute), None);
+        assert_eq!(kept.doubtful(minute + AGAIN), Some(address.ip()));
+        assert!(kept.follow(Leads::Here, 2 * minute) && kept.doubtful(2 * minute).is_none());
+        assert!(kept.follow(Leads::Unknown, 3 * minute) && kept.doubtful(3 * minute + PATIENCE / 2).is_none());
+        assert!(kept.doubtful(3 * minute + PATIENCE).is_some());
+        assert!(kept.follow(Leads::Unknown, 11 * minute), "nine minutes are no reason");
+        assert!(!kept.follow(Leads::Unknown, 12 * minute), "ten are");
+        assert!(!kept.follow(Leads::Elsewhere, minute));
+        let literal = Reached { is_by_name: false, ..reached(Tcp::connect(address).await.unwrap().into(), address) };
+        assert_eq!(Kept::new(&asking, literal).doubtful(100 * minute), None);
+    }
+
     #[tokio::test]
     async fn leads_where_its_key_says_and_for_whom() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -161,7 +218,7 @@ mod tests {
         let all: Vec<_> = all.map(|(to, pool)| Asking { to, pool, peek: false, now: Duration::ZERO }).collect();
         for one in &all {
             let stream = Tcp::connect(address).await.unwrap().into();
-            let kept = Kept::new(one, stream, Some(address), Lending::Anyone);
+            let kept = Kept::new(one, reached(stream, address));
             for other in &all {
                 assert_eq!(kept.leads_to(other), one.key() == other.key(), "{one:?} {other:?}");
             }
