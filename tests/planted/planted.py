@@ -98,6 +98,8 @@ BUGS = [
     ("second-decoding-unseen", "prefix", "crates/http1/src/path.rs", "            b'%' => is_double(after),\n", "", "-p sluicegate-http1 --test suite paths::"),
     ("overlong-is-read", "prefix", "crates/http1/src/path.rs", "byte.is_ascii_control() || is_overlong(before, byte)", "byte.is_ascii_control()",
      "-p sluicegate-http1 --test suite paths::"),
+    ("dots-behind-a-query", "prefix", "crates/http1/src/path.rs", "let whole: Vec<u8> = decoded(raw).collect();",
+     "let whole: Vec<u8> = decoded(raw).take_while(|byte| !matches!(byte, b'?' | b'#')).collect();", "-p sluicegate-http1 --test suite paths::"),
     ("one-reading-of-a-path", "prefix", "reverse.rs", "if found.map(|(mount, _)| &mount.prefix) != other.map(|mount| &mount.prefix) {",
      "if found.is_none() && other.is_some() {", "--test suite reverse::"),
     ("path-becomes-a-host", "prefix", "reverse.rs", "let start = rest.iter().position(|byte| *byte != b'/').unwrap_or(rest.len());",

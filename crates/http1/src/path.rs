@@ -7,7 +7,7 @@
 //! | refused | for example |
 //! |---|---|
 //! | a `%` without two hexadecimal digits | `/%`, `/%u002e`, `/%zz` |
-//! | `.` and `..`, also encoded, before a parameter, or with blanks around them | `/../x`, `/%2e%2E/x`, `/..;a/x`, `/..%20` |
+//! | `.` and `..`, also encoded, before a parameter, behind an encoded `?` or `#`, or with blanks around them | `/../x`, `/%2e%2E/x`, `/..;a/x`, `/a%3f/../x`, `/..%20` |
 //! | an encoded slash, unless it is permitted | `/a%2fb` |
 //! | a backslash, also encoded | `/a\b`, `/a%5cb` |
 //! | an encoded control character | `/a%00`, `/a%0ab` |
@@ -34,16 +34,19 @@ impl<'a> Path<'a> {
     pub fn read(raw: &'a [u8], slashes: bool) -> Result<Self, Malformed> {
         is_plain(raw, slashes)?;
         let mut loose = Vec::with_capacity(raw.len());
-        let whole: Vec<u8> = decoded(raw).take_while(|byte| !matches!(byte, b'?' | b'#')).collect();
+        let whole: Vec<u8> = decoded(raw).collect();
+        // Whoever keeps an encoded `?` or `#` in the path reads on behind it: for dots, all is looked at.
+        let mut is_cut = false;
         for segment in whole.split(|byte| *byte == b'/') {
-            let name = segment.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+            let name = segment.split(|byte| b";?#".contains(byte)).next().unwrap_or_default().trim_ascii();
             if matches!(name, b"." | b"..") {
                 return Err(Malformed::DotSegments);
             }
-            if !name.is_empty() {
+            if !name.is_empty() && !is_cut {
                 loose.push(b'/');
                 loose.extend_from_slice(name);
             }
+            is_cut = is_cut || segment.iter().any(|byte| b"?#".contains(byte));
         }
         Ok(Self { raw, loose })
     }

@@ -71,6 +71,8 @@ fn it_leads_nowhere_else() {
         ("GET /app/../secret HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400),
         ("GET /app/%2e%2E/secret HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400),
         ("GET /app/..%2fsecret HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400),
+        ("GET /app/x%3f/../../secret HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400),
+        ("GET /app/x%23/%2e%2e/%2e%2e/secret HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400),
         ("GET /app;x/secret HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400),
         ("GET /application HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 404),
         ("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 204),
