@@ -50,7 +50,7 @@
 //! # Ok::<(), sluicegate_http1::Malformed>(())
 //! ```
 
-// The rooms, from top to bottom: each uses only those above it.
+// The modules, from top to bottom: each uses only those above it.
 pub mod malformed;
 
 pub mod fields;

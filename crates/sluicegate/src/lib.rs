@@ -114,7 +114,7 @@
 //!   `getaddrinfo`, and the tree is 27 crates instead of 68.
 //! * `http`: conversions to and from the types of the `http` crate.
 //!
-//! # The rooms
+//! # The modules
 //!
 //! Each uses only those above it; ARCHITECTURE.md walks through them: [`limits`], [`flow`], `bulk`, `buffer`, `pipe`, [`transport`],
 //! [`record`], `whom`, `edits`, `forward`, `answer`, [`body`], `response`, [`policy`], `reverse`, `convert`, `origin`, `worker`,

@@ -1,4 +1,4 @@
-//! docs/reference.md against the tests that it names, and ARCHITECTURE.md against the rooms that there are.
+//! docs/reference.md against the tests that it names, and ARCHITECTURE.md against the modules that there are.
 
 use crate::support::named;
 

@@ -1,4 +1,4 @@
-//! The house: in each crate a room uses only rooms above it in lib.rs, and `http1` is pure.
+//! The house: in each crate a module uses only modules above it in lib.rs, and `http1` is pure.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ fn crates() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// The rooms of a crate, top to bottom, as its root names them.
-fn rooms(root: &Path) -> Vec<String> {
+/// The modules of a crate, top to bottom, as its root names them.
+fn modules(root: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(root).unwrap();
     let named = text.lines().filter_map(|line| {
         let line = line.strip_prefix("pub ").unwrap_or(line);
@@ -16,26 +16,26 @@ fn rooms(root: &Path) -> Vec<String> {
     named.collect()
 }
 
-/// Each file of `src`, with the room it belongs to.
-fn files(src: &Path, room: Option<&str>) -> Vec<(String, PathBuf)> {
+/// Each file of `src`, with the module it belongs to.
+fn files(src: &Path, module: Option<&str>) -> Vec<(String, PathBuf)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(src).unwrap() {
         let path = entry.unwrap().path();
         let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let room = room.unwrap_or(&stem).to_owned();
+        let module = module.unwrap_or(&stem).to_owned();
         if stem == "tests" {
             continue;
         }
         if path.is_dir() {
-            found.extend(files(&path, Some(&room)));
+            found.extend(files(&path, Some(&module)));
         } else if path.extension().is_some_and(|e| e == "rs") {
-            found.push((room, path));
+            found.push((module, path));
         }
     }
     found
 }
 
-/// The rooms that `text` names by `crate::room`, in code: doc links and tests may point anywhere.
+/// The modules that `text` names by `crate::module`, in code: doc links and tests may point anywhere.
 fn used(text: &str) -> Vec<String> {
     let code = text.split("#[cfg(test)]").next().unwrap_or("");
     let code = code.lines().map(|line| line.split("//").next().unwrap_or(""));
@@ -51,16 +51,16 @@ fn used(text: &str) -> Vec<String> {
 
 fn violations(name: &str, root: &str) -> Vec<String> {
     let src = crates().join(name).join("src");
-    let order = rooms(&src.join(root));
-    assert!(order.len() > 3, "the rooms of {name} were not found");
-    let place = |room: &str| order.iter().position(|r| r == room);
+    let order = modules(&src.join(root));
+    assert!(order.len() > 3, "the modules of {name} were not found");
+    let place = |module: &str| order.iter().position(|r| r == module);
     let mut found = Vec::new();
-    for (room, path) in files(&src, None) {
-        let Some(mine) = place(&room) else { continue };
+    for (module, path) in files(&src, None) {
+        let Some(mine) = place(&module) else { continue };
         let text = std::fs::read_to_string(&path).unwrap();
         for other in used(&text) {
             if place(&other).is_some_and(|theirs| theirs > mine) {
-                found.push(format!("{}: {room} uses {other}, which is below it", path.display()));
+                found.push(format!("{}: {module} uses {other}, which is below it", path.display()));
             }
         }
     }
@@ -68,7 +68,7 @@ fn violations(name: &str, root: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_room_uses_only_rooms_above_it() {
+fn a_module_uses_only_modules_above_it() {
     let mut found = violations("http1", "lib.rs");
     found.extend(violations("sluicegate", "lib.rs"));
     found.extend(violations("cli", "main.rs"));
