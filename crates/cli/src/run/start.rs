@@ -65,7 +65,10 @@ pub(super) fn greet(config: &Config, addresses: &[SocketAddr]) {
         );
     }
     for (prefix, origin) in config.reverse.iter().flat_map(Reverse::mounts) {
-        say::line(&format!("reverse: {prefix} goes to http://{origin}, and nothing elsewhere"));
+        say::line(&format!("reverse: {prefix} goes to http://{origin}"));
+    }
+    if config.reverse.is_some() {
+        say::line("reverse: nothing is forwarded elsewhere");
     }
     let first_path = config.reverse.as_ref().and_then(|reverse| reverse.mounts().last());
     match (addresses.first().map(|address| reachable(*address, config)), first_path) {
@@ -90,7 +93,7 @@ fn closed(config: &Config, addresses: &[SocketAddr]) -> Vec<String> {
     if guarded > 0 {
         let who =
             if guarded == addresses.len() { "clients" } else { "clients of a listener that other machines can reach" };
-        let kinds = format!("{who} may not go to loopback, link-local or this machine's own addresses");
+        let kinds = format!("{who} may not go to loopback, link-local, cloud metadata or this machine's own addresses");
         lines.push(match rules.allowed() {
             [] => format!("{kinds} (see --allow-range)"),
             some => format!("{kinds}, but for {}", crate::rules::list(some)),

@@ -21,7 +21,8 @@ fn a_prefix_leads_to_its_origin_and_nowhere_else() {
     assert!(proxy.get(&other.url("/")).starts_with("HTTP/1.1 404 "));
     let connect = format!("CONNECT {0} HTTP/1.1\r\nHost: {0}\r\n\r\n", other.address);
     assert!(proxy.ask(&connect).starts_with("HTTP/1.1 405 "));
-    let said = format!("reverse: /app/ goes to http://{}/base/, and nothing elsewhere\n", origin.address);
+    let said =
+        format!("reverse: /app/ goes to http://{}/base/\nreverse: nothing is forwarded elsewhere\n", origin.address);
     assert!(proxy.said().contains(&said), "{}", proxy.said());
     assert!(proxy.said().contains(&format!("try: curl http://{}/app/\n", proxy.address)));
     proxy.stop();

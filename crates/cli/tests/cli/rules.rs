@@ -37,7 +37,9 @@ fn this_machine_is_no_destination_for_others() {
         assert!(answer.contains("Proxy-Status: sluicegate; error=destination_ip_prohibited"), "{answer}");
     }
     assert!(proxy.said().contains("clients: 127.0.0.0/8\n"));
-    assert!(proxy.said().contains("may not go to loopback, link-local or this machine's own addresses"));
+    assert!(
+        proxy.said().contains("may not go to loopback, link-local, cloud metadata or this machine's own addresses")
+    );
 }
 
 #[test]
