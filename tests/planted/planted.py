@@ -173,7 +173,7 @@ BUGS = [
     ("kept-outlives-its-name", "names", "connection/serve.rs", "Ok(kept.follow(leads, worker.flows.now()).then_some(kept))",
      "kept.follow(leads, worker.flows.now());\n    Ok(Some(kept))", "--test suite follows::"),
     ("busy-gives-way", "places", "flow.rs", "false => self.phase.load(Relaxed) == Phase::Head as u8 && long >= NEWCOMER,",
-     "false => long >= NEWCOMER,", CROWDS),
+     "false => long >= NEWCOMER,", "--lib crowd::"),
     ("nobody-gives-way", "places", "proxy.rs", "            shared.crowd.make_room();\n", "", CROWDS),
     ("any-quiet-one-gives-way", "places", "flow/crowd.rs", "        all.sort_unstable_by_key(|one| one.turn);\n", "", "--lib crowd::"),
     ("guests-uncounted", "places", "flow/crowd.rs", "let may = *count < most;", "let may = *count <= most;", CROWDS),
