@@ -130,6 +130,7 @@ BUGS = [
      "        if !self.0.flow.owes_nothing() {\n", "        if !self.0.flow.owes_nothing() && std::thread::panicking() {\n", "--test suite dropped::"),
     ("dropped-looks-complete-to-the-origin", "truth", "transport/cut.rs",
      "        self.0.abort();", "        let _ = self.0;", "--test suite dropped::"),
+    ("one-runtime-keeps-the-time", "end", "worker.rs", "if kept.contains(&runtime) {", "if !kept.is_empty() {", "--test suite embedding::"),
     ("upgrade-unasked", "truth", "exchange.rs", "if !(self.asked.upgrade && chosen", "if !(chosen"),
     ("login-is-lent", "reuse", "origin/reuse/kept.rs", "            self.lending = Lending::Client;", "", LOGINS),
     ("login-ends-when-idle", "reuse", "origin/reuse/kept.rs",

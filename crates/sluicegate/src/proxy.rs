@@ -139,8 +139,9 @@ impl<P: Policy> Proxy<P> {
     /// [announced](Proxy::announce). Cancel-safe: dropping it ends the connection, by a reset to both sides if something was
     /// under way, so that nothing that was cut looks complete; what is idle ends by a FIN.
     ///
-    /// Deadlines are kept by the runtime of the connection that came first, for as long as one lives. Who serves on several
-    /// runtimes gives each [a worker of its own](Proxy::another_worker): one that is no longer driven keeps no time for the others.
+    /// Deadlines are kept by every runtime in which this is called, for all connections of the worker, while there are any:
+    /// a runtime that is no longer driven, or has ended, stops none of those that are served elsewhere. Who serves on several
+    /// runtimes does better to give each [a worker of its own](Proxy::another_worker): they share no locks.
     ///
     /// # Errors
     /// Those of taking the stream over.

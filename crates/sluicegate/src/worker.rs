@@ -3,10 +3,11 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::{self, Handle};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::MissedTickBehavior;
 
@@ -24,6 +25,10 @@ const KEPT_BUFFERS: usize = 256;
 /// More quiet connections than this give their working state (5 KB with its heads) up at once. With
 /// fewer, a request that follows soon finds it, and allocates nothing.
 const READY: usize = 64;
+
+/// A clock that was turned since then was turned by the keeper of another runtime. Half a tick, so that a late one does not
+/// put the next off.
+const ANOTHERS_TICK: Duration = Duration::from_millis(50);
 
 /// A number of places.
 pub(crate) struct Places(AtomicUsize);
@@ -218,8 +223,8 @@ pub(crate) struct Worker<P> {
     shortages: Seldom,
     /// Places for quiet connections that keep their working state until the next sweep.
     pub(crate) ready: Places,
-    /// Somebody turns the clock.
-    has_clock: AtomicBool,
+    /// The runtimes in which the clock is turned.
+    keepers: Mutex<Vec<runtime::Id>>,
     began: Instant,
 }
 
@@ -240,7 +245,7 @@ impl<P: Policy> Worker<P> {
             panicked: AtomicU64::new(0),
             shortages: Seldom::default(),
             ready: Places(AtomicUsize::new(READY)),
-            has_clock: AtomicBool::new(false),
+            keepers: Mutex::default(),
             began: Instant::now(),
             shared,
         }
@@ -285,20 +290,36 @@ impl<P: Policy> Worker<P> {
         self.origin_buffers.trim();
     }
 
-    /// Turns the clock ten times a second, in a task of its own, from now until there is nothing left to
-    /// sweep; unless somebody does.
+    /// Turns the clock ten times a second from now until there is nothing left to sweep, in a task of this runtime's own,
+    /// unless it has one. Each runtime that serves connections has: another's may stand still, or have ended.
     pub(crate) fn keep_time(self: &Arc<Self>) {
-        if !self.has_clock.swap(true, SeqCst) {
-            let mut keeper = Keeper { worker: Arc::clone(self), is_relieved: false };
-            tokio::spawn(async move {
-                let mut ticks = tokio::time::interval(TICK);
-                ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                while !keeper.may_rest() {
-                    ticks.tick().await;
-                    keeper.worker.sweep();
-                }
-            });
+        let runtime = Handle::current().id();
+        let mut kept = self.keepers();
+        if kept.contains(&runtime) {
+            return;
         }
+        kept.push(runtime);
+        drop(kept);
+        let mut keeper = Keeper { worker: Arc::clone(self), runtime, is_relieved: false };
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(TICK);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while !keeper.may_rest() {
+                ticks.tick().await;
+                keeper.worker.sweep_if_due();
+            }
+        });
+    }
+
+    /// However many runtimes keep the time, there are no more sweeps than with one, or twice as many while they run apart.
+    fn sweep_if_due(&self) {
+        if self.began.elapsed().saturating_sub(self.flows.now()) >= ANOTHERS_TICK {
+            self.sweep();
+        }
+    }
+
+    fn keepers(&self) -> MutexGuard<'_, Vec<runtime::Id>> {
+        self.keepers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there is anything to sweep.
@@ -317,29 +338,31 @@ impl<P: Policy> Worker<P> {
     }
 }
 
-/// Whoever turns the clock. Its runtime may end before the connections of another: then the next takes over.
+/// Whoever turns the clock in one runtime.
 struct Keeper<P: Policy> {
     worker: Arc<Worker<P>>,
+    runtime: runtime::Id,
     is_relieved: bool,
 }
 
 impl<P: Policy> Keeper<P> {
-    /// Gives the clock back if there is nothing to turn it for. Who comes meanwhile finds it given back and takes it, or
-    /// is seen here.
+    /// Leaves if there is nothing to turn the clock for. Who comes meanwhile finds that nobody keeps it and does, or is
+    /// seen here: both look under the lock.
     fn may_rest(&mut self) -> bool {
-        let Self { worker, is_relieved } = self;
-        if worker.is_at_rest() {
-            worker.has_clock.store(false, SeqCst);
-            *is_relieved = worker.is_at_rest() || worker.has_clock.swap(true, SeqCst);
+        let mut keepers = self.worker.keepers();
+        if self.worker.is_at_rest() {
+            keepers.retain(|runtime| *runtime != self.runtime);
+            self.is_relieved = true;
         }
-        *is_relieved
+        self.is_relieved
     }
 }
 
+/// A runtime that ends drops its tasks.
 impl<P: Policy> Drop for Keeper<P> {
     fn drop(&mut self) {
         if !self.is_relieved {
-            self.worker.has_clock.store(false, SeqCst);
+            self.worker.keepers().retain(|runtime| *runtime != self.runtime);
         }
     }
 }

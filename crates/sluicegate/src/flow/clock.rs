@@ -24,8 +24,9 @@ impl Clock {
         Self { began: Instant::now(), now: AtomicU64::new(0), stop: AtomicU8::new(RUN) }
     }
 
+    /// Never backwards: of two who set it at once, one has looked a little earlier.
     pub(super) fn set(&self, now: Duration) {
-        self.now.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Relaxed);
+        self.now.fetch_max(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Relaxed);
     }
 
     pub(super) fn millis(&self) -> u64 {

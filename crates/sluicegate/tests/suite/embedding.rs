@@ -175,6 +175,35 @@ fn deadlines_pass_when_nobody_accepts_any_more() {
     });
 }
 
+/// The first runtime stands still, or has ended, and with it the deadlines of those who are served elsewhere.
+#[test]
+fn deadlines_pass_whatever_becomes_of_the_first_runtime() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for ends in [false, true] {
+        let mut limits = Limits::default();
+        limits.idle_timeout = Some(Duration::from_secs(1));
+        let proxy = Proxy::builder().limits(limits).build().unwrap();
+        let (_first, theirs) = tokio::io::duplex(100);
+        let (one, first) = (proxy.clone(), runtime());
+        first.block_on(async move {
+            tokio::spawn(async move { one.serve_connection(theirs, Client::in_process()).await });
+            tokio::task::yield_now().await;
+        });
+        let elsewhere = std::thread::spawn(move || {
+            runtime().block_on(async move {
+                let (_mine, theirs) = tokio::io::duplex(100);
+                let served = proxy.serve_connection(theirs, Client::in_process());
+                tokio::time::timeout(PATIENCE, served).await.is_ok()
+            })
+        });
+        if ends {
+            std::thread::sleep(Duration::from_millis(300));
+            drop(first);
+        }
+        assert!(elsewhere.join().unwrap(), "an idle client of 1 s is still there after {PATIENCE:?}; ended: {ends}");
+    }
+}
+
 /// Some stranger gets in by a way that `accept` does not guard, or over the limit.
 #[test]
 fn a_stream_is_accepted_like_any_client() {
