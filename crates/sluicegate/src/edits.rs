@@ -10,7 +10,9 @@ use crate::whom::Unwanted;
 #[non_exhaustive]
 pub enum EditError {
     /// The name is not a token (RFC 9110 §5.1).
-    #[error("{0:?} is no field name; it is made of letters, digits and !#$%&'*+-.^_`|~ (RFC 9110 section 5.1)")]
+    #[error(
+        "{0:?} is not a valid field name; one is made of letters, digits and !#$%&'*+-.^_`|~ (RFC 9110 section 5.1)"
+    )]
     Name(String),
     /// The value holds a control character, or a blank at its end (RFC 9110 §5.5).
     #[error("the value for {0} has a control character in it or a blank at its end (RFC 9110 section 5.5)")]

@@ -56,7 +56,7 @@ struct Inner {
 #[non_exhaustive]
 pub enum Wrong {
     /// A final status is 200 to 599 (RFC 9110 §15).
-    #[error("{0} is no final status; it must be between 200 and 599")]
+    #[error("{0} is not a final status; use one between 200 and 599")]
     Status(u16),
     /// To a CONNECT a 2xx says that a tunnel is open (RFC 9110 §9.3.6), and there is none.
     #[error("{0} to a CONNECT would open a tunnel that leads nowhere; forward it, or answer with another status")]

@@ -25,7 +25,7 @@ use crate::whom::Unwanted;
 ///
 /// * **Nothing is forwarded elsewhere.** CONNECT gets a 405, a path without an origin a 404: whoever reaches this
 ///   listener cannot use it to go where they like.
-/// * A prefix ends where a segment does: `/foo` is no prefix of `/foobar`; it is one of `/%66oo` and `//foo`, as an origin would
+/// * A prefix ends where a segment does: `/foo` is not a prefix of `/foobar`; it is one of `/%66oo` and `//foo`, as an origin would
 ///   find. Case counts. What follows it is put behind the origin's base path as it came; the query stays.
 /// * A path that can be read in two ways gets a 400: dot segments, encoded slashes, backslashes, what is encoded twice
 ///   ([`http1::path`](crate::http1::path) has the list), and what is under one prefix with its parameters (`;x`) and under
@@ -72,15 +72,15 @@ pub enum Hops {
     Keep,
 }
 
-/// What is no mount, and why.
+/// What cannot be mounted, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReverseError {
     /// The prefix.
-    #[error("{0:?} is no prefix; it must be a path like /app, of letters, digits, -, ., _, ~ and /")]
+    #[error("{0:?} is not a valid prefix; it must be a path like /app, of letters, digits, -, ., _, ~ and /")]
     Prefix(String),
     /// The path behind the origin.
-    #[error("{0:?} is no path at an origin; it must be like /base, of letters, digits, -, ., _, ~ and /")]
+    #[error("{0:?} is not a valid path at an origin; it must be like /base, of letters, digits, -, ., _, ~ and /")]
     Base(String),
     /// The origin.
     #[error("{0}; it must be like 127.0.0.1:8080, app.internal:8080/base or http://app.internal")]
@@ -343,13 +343,16 @@ mod tests {
             Reverse::new().mount(prefix, origin).unwrap();
         }
         for prefix in ["a", "/a//b", "/../a", "/a/.", "/a%2f", "/a?b", "/a b", "//", "/\u{e9}"] {
-            assert!(Reverse::new().mount(prefix, "a").unwrap_err().to_string().contains("is no prefix"), "{prefix}");
+            assert!(
+                Reverse::new().mount(prefix, "a").unwrap_err().to_string().contains("is not a valid prefix"),
+                "{prefix}"
+            );
         }
         for origin in ["", "https://a", "ftp://a", "a:0", "u@a", "a b", ":80", "/a"] {
             let error = Reverse::to(origin).unwrap_err().to_string();
-            assert!(error.contains("is no origin") && error.contains("must be like"), "{origin}: {error}");
+            assert!(error.contains("is not a valid origin") && error.contains("must be like"), "{origin}: {error}");
         }
-        assert!(Reverse::to("a/../b").unwrap_err().to_string().contains("is no path at an origin"));
+        assert!(Reverse::to("a/../b").unwrap_err().to_string().contains("is not a valid path at an origin"));
         assert_eq!(Reverse::to("a").unwrap().mount("", "b").unwrap_err(), ReverseError::Twice(String::new()));
     }
 

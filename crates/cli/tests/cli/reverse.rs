@@ -53,10 +53,10 @@ fn its_origin_may_be_on_this_machine_also_for_others() {
 fn mistakes_are_told_in_one_line() {
     for (mount, says) in [
         ("127.0.0.1:80", "like /=127.0.0.1:8080"),
-        ("app=127.0.0.1:80", "\"app\" is no prefix"),
+        ("app=127.0.0.1:80", "\"app\" is not a valid prefix"),
         ("/app=https://a", "the scheme of the target is not supported"),
-        ("/app=a b", "is no origin"),
-        ("/app=a/../b", "is no path at an origin"),
+        ("/app=a b", "is not a valid origin"),
+        ("/app=a/../b", "is not a valid path at an origin"),
     ] {
         let (said, code) = refused(&["--reverse", mount]);
         assert_eq!(code, 2);

@@ -157,7 +157,7 @@ pub struct Origin {
 
 /// What is no `host:port`: the text, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no origin: {1}")]
+#[error("{0:?} is not a valid origin: {1}")]
 pub struct OriginError(pub String, pub Malformed);
 
 impl Origin {
@@ -241,7 +241,12 @@ mod tests {
             assert_eq!((origin.to_string().as_str(), origin.authority().text), (full, shown));
         }
         for text in ["", ":80", "a b", "http://a", "a:0", "a/b", "u@a"] {
-            assert!(text.parse::<Origin>().unwrap_err().to_string().starts_with(&format!("{text:?} is no origin: ")));
+            assert!(
+                text.parse::<Origin>()
+                    .unwrap_err()
+                    .to_string()
+                    .starts_with(&format!("{text:?} is not a valid origin: "))
+            );
         }
         let address: SocketAddr = "[fe80::1%2]:80".parse().unwrap();
         assert_eq!(Origin::from(address).to_string(), "[fe80::1]:80");
