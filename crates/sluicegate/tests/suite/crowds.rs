@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sluicegate::{Client, Ended, Policy, Proxy};
 
+use crate::support::ends::served;
 use crate::support::{End, Gate, Origin, Setup, Wire, eventually, get};
 
 const LONG: Option<Duration> = Some(Duration::from_secs(600));
@@ -17,14 +18,6 @@ fn two_places() -> Gate {
         limits.idle_timeout = LONG;
         limits.head_timeout = LONG;
     })
-}
-
-/// Served, on a connection that stays.
-fn served(gate: &Gate, origin: &Origin) -> Wire {
-    let mut client = gate.client();
-    client.send(get(&origin.url("/")));
-    assert_eq!(client.response("GET").status(), 200);
-    client
 }
 
 /// Two browsers that keep their connections shut everybody else out.

@@ -2,7 +2,7 @@
 
 use crate::support;
 
-use crate::support::ends::{Blackhole, SHORT, arrived, as_written, in_two_steps, post, thinking, told_alone};
+use crate::support::ends::{Blackhole, SHORT, arrived, as_written, in_two_steps, post, served, thinking, told_alone};
 use crate::support::{End, Gate, Origin, Wire, get, noise, ok};
 use sluicegate::HalfClose;
 use sluicegate::flow::Phase;
@@ -14,14 +14,6 @@ const UNTIL_CLOSE: &str = "HTTP/1.1 200 OK\r\n\r\nfirst";
 
 fn with(half_close: HalfClose) -> Gate {
     Gate::with(|limits| limits.half_close = half_close)
-}
-
-/// A connection that has been served, and an origin's that is kept.
-fn served(gate: &Gate, origin: &Origin) -> Wire {
-    let mut client = gate.client();
-    client.send(get(&origin.url("/")));
-    assert_eq!(client.response("GET").status(), 200);
-    client
 }
 
 /// A connection pool closes what it does not need; the proxy answers that, or drops what it keeps.

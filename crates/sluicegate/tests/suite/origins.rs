@@ -2,13 +2,13 @@
 
 use crate::support;
 
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::ends::Blackhole;
 use crate::support::{End, Gate, Origin, Serving, Setup, get, ok};
 use sluicegate::{Client, Ended, Fault, Request, Route, Verdict};
-use socket2::{Domain, SockAddr, Socket, Type};
 
 fn post(url: &str, body: &str) -> String {
     format!("POST {url} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len())
@@ -218,16 +218,8 @@ fn a_response_that_stalls_is_cut() {
 #[test]
 fn connecting_has_a_deadline() {
     let gate = Gate::with(|limits| limits.connect_timeout = Some(Duration::from_millis(300)));
-    let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    full.bind(&SockAddr::from(SocketAddr::from(([127, 0, 0, 1], 0)))).unwrap();
-    full.listen(0).unwrap();
-    let address = full.local_addr().unwrap().as_socket().unwrap();
-    // Nobody accepts: once the queue is full, the kernel drops what else comes.
-    let mut waiting = Vec::new();
-    while let Ok(one) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
-        waiting.push(one);
-        assert!(waiting.len() < 100, "the queue does not fill");
-    }
+    let hole = Blackhole::new();
+    let address = hole.address;
     for request in [get(&format!("http://{address}/")), format!("CONNECT {address} HTTP/1.1\r\nHost: x\r\n\r\n").into()]
     {
         let response = gate.ask(request);

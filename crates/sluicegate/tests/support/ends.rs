@@ -100,6 +100,14 @@ pub fn in_two_steps(first: &[u8], then: impl Fn(Wire) + Send + Sync + 'static) -
     (origin, release)
 }
 
+/// A connection that has been served, and an origin's that is kept.
+pub fn served(gate: &Gate, origin: &Origin) -> Wire {
+    let mut client = gate.client();
+    client.send(get(&origin.url("/")));
+    assert_eq!(client.response("GET").status(), 200);
+    client
+}
+
 /// An address that neither accepts nor refuses: its queue is full, and the kernel drops what else comes.
 pub struct Blackhole {
     pub address: SocketAddr,
