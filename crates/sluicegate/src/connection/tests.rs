@@ -190,7 +190,7 @@ fn memory_is_waited_for_and_given_back() {
 
 #[test]
 fn the_constants_are_whole_responses() {
-    for text in [crate::answer::NO_MEMORY, crate::answer::NOT_ALLOWED] {
+    for text in [crate::answer::NO_MEMORY, crate::answer::NOT_ALLOWED, crate::answer::TOO_MANY] {
         let text = std::str::from_utf8(text).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{text}");
