@@ -177,6 +177,13 @@ pub(crate) struct Forwarding {
     #[arg(long, value_name = "MEANING", default_value = "abort")]
     pub(crate) half_close: HalfCloseArg,
 
+    /// Pass on upgrades to this protocol too, beside websocket; may be repeated [default: websocket alone]
+    ///
+    /// As tcp, for attach and exec of Docker, or SPDY/3.1, for those of Kubernetes. What follows an upgrade is a tunnel. h2c cannot be
+    /// passed on.
+    #[arg(long, value_name = "PROTOCOL")]
+    pub(crate) upgrade: Vec<String>,
+
     /// Do not add Via to requests and responses
     ///
     /// Some origins turn compression off when they see Via (nginx with `gzip_proxied off`, its

@@ -63,6 +63,7 @@ impl Config {
         };
         let mut limits = limits(&sizes, &deadlines, half_close);
         limits.names = names(&forwarding, &deadlines);
+        limits.upgrades.clone_from(&forwarding.upgrade);
         limits.max_connections_per_client = listening.max_connections_per_client;
         limits.check().map_err(|error| of_flag(&error))?;
         let workers = listening.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
@@ -211,6 +212,7 @@ fn flag(field: &'static str) -> Cow<'static, str> {
         "names.timeout" => "--dns-timeout",
         "keepalive" => "--tcp-keepalive",
         "user_timeout" => "--tcp-user-timeout",
+        "upgrades" => "--upgrade",
         _ => return format!("--{}", field.replace('_', "-")).into(),
     })
 }

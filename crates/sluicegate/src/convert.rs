@@ -148,4 +148,16 @@ mod tests {
         answer.check().unwrap();
         assert_eq!((answer.status(), answer.body().length()), (201, Some(4)));
     }
+
+    /// A `HeaderValue` may have blanks around it, which a field has not.
+    #[test]
+    fn blanks_around_values_are_left_out() {
+        let answer = http::Response::builder().header("X", " \t2 3\t ").header("Y", " ").body("").unwrap();
+        let answer = Response::from(answer);
+        answer.check().unwrap();
+        let mut head = Vec::new();
+        answer.write_head(Some(0), false, false, &mut head);
+        let head = String::from_utf8(head).unwrap();
+        assert!(head.contains("\r\nx: 2 3\r\ny: \r\n"), "{head:?}");
+    }
 }

@@ -19,7 +19,7 @@ use self::interim::Interim;
 pub(crate) use self::larger::Larger;
 use crate::edits::{Edits, Room};
 use crate::flow::{Alarm, BodySource, Flow, Phase};
-use crate::forward::{self, ResponseRoute};
+use crate::forward::{self, Offers, ResponseRoute};
 use crate::limits::{HalfClose, Limits};
 use crate::pipe::{Encoding, Pipe};
 use crate::policy::{OriginResponse, Policy};
@@ -58,14 +58,14 @@ pub(crate) enum Answered {
 }
 
 /// What of the request matters to its response.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub(crate) method: &'a [u8],
     pub(crate) version: Version,
     /// The client's connection may go on afterwards.
     pub(crate) persists: bool,
-    /// The client offered to switch to the protocol that we pass on.
-    pub(crate) upgrade: bool,
+    /// The protocols that the client may switch to.
+    pub(crate) upgrade: Option<Offers<'a>>,
     /// It may be sent once more if the connection, which had been kept, turns out to have ended.
     pub(crate) may_repeat: bool,
 }
@@ -327,16 +327,34 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
         self.flush().await
     }
 
-    /// Only to what was offered (RFC 9110 §7.8); and bytes that came with it belong to the tunnel.
+    /// Only to what was offered (RFC 9110 §7.8), and not before the origin has the whole request: what is left of its
+    /// body would be taken for the other protocol. Bytes that came with it belong to the tunnel.
     async fn switch(&mut self) -> Result<Answered, Stop> {
-        let chosen = self.head.field(Name::Upgrade).map(|field| field.value);
-        if !(self.asked.upgrade && chosen.is_some_and(|name| name.eq_ignore_ascii_case(forward::UPGRADE))) {
+        if !self.is_offered() || !self.has_sent().await {
             return Err(Stop::Origin(Fault::Upgrade));
         }
         self.told.status = 101;
         self.told.head = self.stage(Framing::Empty, Encoding::Identity, None, false, None);
         self.flush().await?;
         Ok(Answered::Switched)
+    }
+
+    /// Whether the head names one protocol, and it was offered.
+    fn is_offered(&self) -> bool {
+        let mut chosen = self.head.named(Name::Upgrade);
+        match (chosen.next(), chosen.next()) {
+            (Some(one), None) => self.asked.upgrade.is_some_and(|offers| offers.contains(one.value)),
+            _ => false,
+        }
+    }
+
+    /// Whether the origin has been given the whole request. The upload may have given its last byte and stepped aside
+    /// before it could say so: then its turn comes after this one.
+    async fn has_sent(&self) -> bool {
+        if !self.progress.sent.load(Relaxed) {
+            tokio::task::yield_now().await;
+        }
+        self.progress.sent.load(Relaxed)
     }
 
     async fn relay_final(&mut self) -> Result<Answered, Stop> {

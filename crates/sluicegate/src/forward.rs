@@ -1,8 +1,11 @@
 //! What of a message goes on, pure: from the head that was received straight into the bytes that
 //! are sent, in one pass, keeping the order, case and number of the fields (RFC 9110 §7.6).
 
+mod offers;
+
 use sluicegate_http1::{Framing, Name, Names, RequestHead, ResponseHead, Target, Version};
 
+pub(crate) use self::offers::Offers;
 use crate::edits::Edits;
 use crate::limits::ADDED_TO_HEADS;
 use crate::pipe::Encoding;
@@ -43,16 +46,6 @@ pub(crate) fn max_forwards(head: &RequestHead) -> MaxForwards {
     }
 }
 
-/// The only protocol that an Upgrade is passed on for (DESIGN: `h2c` would be a smuggled tunnel).
-pub(crate) const UPGRADE: &[u8] = b"websocket";
-
-/// Whether the client offers to switch to it. Not with a body: until that has been sent, what the
-/// client writes would be taken for the other protocol.
-pub(crate) fn offers_upgrade(head: &RequestHead, framing: Framing) -> bool {
-    matches!(framing, Framing::Empty | Framing::Length(0))
-        && head.upgrade_offers().any(|offer| offer.eq_ignore_ascii_case(UPGRADE))
-}
-
 /// Whether an earlier Via entry carries `pseudonym`: the request has been here before.
 pub(crate) fn has_passed(head: &RequestHead, pseudonym: &str) -> bool {
     head.named(Name::Via).any(|field| {
@@ -62,11 +55,13 @@ pub(crate) fn has_passed(head: &RequestHead, pseudonym: &str) -> bool {
 }
 
 /// What the forwarded head of a request depends on beside the head itself.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct RequestRoute<'a> {
     pub(crate) target: &'a Target<'a>,
     pub(crate) framing: Framing,
     pub(crate) max_forwards: MaxForwards,
+    /// The protocols that the client may switch to.
+    pub(crate) upgrade: Option<Offers<'a>>,
     /// Our pseudonym in Via, or none.
     pub(crate) via: Option<&'a str>,
     /// What a policy changed, or none.
@@ -111,16 +106,15 @@ pub(crate) fn write_request(head: &RequestHead, route: &RequestRoute<'_>, out: &
     if route.framing == Framing::Chunked {
         push(out, &[b"Transfer-Encoding: chunked\r\n"]);
     }
-    let upgrade = offers_upgrade(head, route.framing);
     let trailers = accepts_trailers(head);
-    match (upgrade, trailers) {
+    match (route.upgrade.is_some(), trailers) {
         (true, true) => push(out, &[b"Connection: upgrade, TE\r\n"]),
         (true, false) => push(out, &[b"Connection: upgrade\r\n"]),
         (false, true) => push(out, &[b"Connection: TE\r\n"]),
         (false, false) => {}
     }
-    if upgrade {
-        push(out, &[b"Upgrade: ", UPGRADE, b"\r\n"]);
+    if let Some(offers) = route.upgrade {
+        offers.write(out);
     }
     if trailers {
         push(out, &[b"TE: trailers\r\n"]);
@@ -167,8 +161,8 @@ pub(crate) fn write_response(head: &ResponseHead, route: &ResponseRoute<'_>, out
         dated = dated && !edits.replaces(b"Date") || edits.added().any(|field| field.id == Name::Date);
         write_added(edits, out);
     }
-    if switching {
-        push(out, &[b"Connection: upgrade\r\nUpgrade: ", UPGRADE, b"\r\n"]);
+    if let Some(chosen) = head.field(Name::Upgrade).filter(|_| switching) {
+        push(out, &[b"Connection: upgrade\r\nUpgrade: ", chosen.value, b"\r\n"]);
     }
     if route.encoding == Encoding::Chunked && route.framing != Framing::Empty {
         push(out, &[b"Transfer-Encoding: chunked\r\n"]);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sluicegate_http1::HeadLimits;
+use sluicegate_http1::fields::is_token;
 
 /// What a client's FIN means while its exchange runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,6 +86,10 @@ pub struct Limits {
     pub max_connections_per_client: Option<usize>,
     /// Idle connections kept per worker, over all origins. Default 512.
     pub max_idle_origins: usize,
+    /// Protocols beside `websocket` that an `Upgrade` is passed on for, as `tcp` (attach and exec of Docker) or `SPDY/3.1`
+    /// (of Kubernetes), in any case. What follows a switch is a tunnel that no rule sees into; so HTTP itself (`h2c`) is
+    /// refused here. Default: none.
+    pub upgrades: Vec<String>,
     /// What a client's FIN means in mid-exchange. Default [`HalfClose::Abort`].
     pub half_close: HalfClose,
     /// From a request's first byte to the end of its head. Default 30 s.
@@ -179,6 +184,7 @@ impl Default for Limits {
             max_connections: 10_000,
             max_connections_per_client: None,
             max_idle_origins: 512,
+            upgrades: Vec::new(),
             half_close: HalfClose::default(),
             head_timeout: s(30),
             idle_timeout: s(60),
@@ -305,6 +311,7 @@ impl Limits {
                 return Err(LimitError { name, value: value.to_string(), rule });
             }
         }
+        self.upgrades.iter().try_for_each(|name| check_upgrade(name))?;
         if let Some(total) = self.memory_total.filter(|total| *total < self.bound().total()) {
             let rule = "at least what one connection may hold (Limits::bound says how much)";
             return Err(LimitError { name: "memory_total", value: total.to_string(), rule });
@@ -335,6 +342,19 @@ impl Limits {
     }
 }
 
+/// A protocol is a name, and may have a version (RFC 9110 §7.8). Requests of HTTP in a tunnel would go around every rule.
+fn check_upgrade(protocol: &str) -> Result<(), LimitError> {
+    let (name, version) = protocol.split_once('/').unwrap_or((protocol, "1"));
+    let wrong = |rule| Err(LimitError { name: "upgrades", value: format!("{protocol:?}"), rule });
+    if !is_token(name.as_bytes()) || !is_token(version.as_bytes()) {
+        return wrong("a protocol's name, like tcp or SPDY/3.1");
+    }
+    if ["h2c", "h2", "h3", "http"].iter().any(|http| name.eq_ignore_ascii_case(http)) {
+        return wrong("another protocol than HTTP; h2c cannot be passed on");
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,5 +383,19 @@ mod tests {
         assert_eq!(said, "client_buffer is 0; it must be between 1 byte and 64 MiB");
         let limits = Limits { idle_timeout: Some(Duration::ZERO), ..Limits::default() };
         assert_eq!(limits.check().unwrap_err().name, "idle_timeout");
+    }
+
+    #[test]
+    fn http_is_not_passed_on_by_an_upgrade() {
+        let said = |name: &str| Limits { upgrades: vec![name.to_owned()], ..Limits::default() }.check();
+        for name in ["tcp", "SPDY/3.1", "TLS/1.0", "connect-udp", "websocket"] {
+            said(name).unwrap();
+        }
+        for name in ["h2c", "H2C", "h2c/1", "h2", "HTTP/2.0", "http"] {
+            assert!(said(name).unwrap_err().to_string().ends_with("than HTTP; h2c cannot be passed on"), "{name}");
+        }
+        for name in ["", "/1", "tcp/", "tcp, x", "tcp x", "a/b/c", "t\r\ncp"] {
+            assert!(said(name).unwrap_err().to_string().ends_with("like tcp or SPDY/3.1"), "{name}");
+        }
     }
 }

@@ -152,8 +152,8 @@ pub enum Fault {
     /// The origin's response breaks a rule of HTTP.
     #[error("{}", of_response(*.0))]
     Response(Malformed),
-    /// The origin switched to a protocol that nobody asked for.
-    #[error("the origin switched to a protocol that was not asked for")]
+    /// The origin switched to a protocol that nobody asked for, or in the middle of the request.
+    #[error("the origin switched to a protocol that was not asked for, or before it had the whole request")]
     Upgrade,
     /// The origin sent more bytes of interim responses than the proxy relays: 256 KiB, and 1 KiB more for each second.
     #[error("the origin sent too many interim responses")]

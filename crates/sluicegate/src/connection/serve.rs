@@ -12,7 +12,7 @@ use crate::close;
 use crate::edits::{Edits, Room};
 use crate::exchange::{Answered, Asked, Exchange, Larger, Responder, Stop, attend};
 use crate::flow::Phase;
-use crate::forward::{self, MaxForwards, RequestRoute};
+use crate::forward::{self, MaxForwards, Offers, RequestRoute};
 use crate::origin::{self, Asking, Dial, Kept, Reached};
 use crate::pipe::{Encoding, Pipe};
 use crate::policy::{Policy, Request, Route, Verdict, host_field};
@@ -288,7 +288,8 @@ async fn exchange<C: Transport, P: Policy>(
     if edits.is_some() {
         pipes.request.drop_trailers();
     }
-    let route = RequestRoute { target, framing: *framing, max_forwards: *max_forwards, via, edits };
+    let upgrade = Offers::of(head, &cx.worker.limits().upgrades);
+    let route = RequestRoute { target, framing: *framing, max_forwards: *max_forwards, upgrade, via, edits };
     forward::write_request(head, &route, pipes.request.stage());
     let exchange = Exchange {
         client: cx.client,
@@ -300,7 +301,7 @@ async fn exchange<C: Transport, P: Policy>(
             method: head.method(),
             version: head.version(),
             persists: head.persists(),
-            upgrade: forward::offers_upgrade(head, *framing),
+            upgrade,
             may_repeat: may_repeat && matches!(framing, Framing::Empty | Framing::Length(0)),
         },
         limits: cx.worker.limits(),

@@ -86,10 +86,11 @@ fn judge(setting: &Setting, ended: &Result<Answered, Stop>, to_client: &[u8], to
     // The origin: our head, then a body that is complete only if the client's was.
     let (head, body) = to_origin.split_at(to_origin.len().min(STAGED));
     assert!(b"HEAD\r\n\r\n".starts_with(head));
+    let got = read(setting.request, body).expect("the origin got a malformed body");
     if ended.as_ref().is_ok_and(|how| *how == Answered::Switched) {
+        assert!(got.complete, "a tunnel in the middle of a request");
         return; // what follows is a tunnel's
     }
-    let got = read(setting.request, body).expect("the origin got a malformed body");
     if got.complete && setting.request != Framing::Empty {
         assert!(read(setting.request, from_client).is_ok_and(|sent| sent.complete), "a cut request looks complete");
     }

@@ -6,12 +6,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use sluicegate_http1::chunked::ChunkLimits;
-use sluicegate_http1::{Framing, ResponseHead, Version};
+use sluicegate_http1::{Framing, HeadLimits, RequestHead, ResponseHead, Version};
 
 use super::{Answered, Asked, Exchange, Larger, Responder, Stop, Told};
 use crate::buffer::Pool;
 use crate::bulk::Pipes;
 use crate::flow::{Entered, Flows};
+use crate::forward::Offers;
 use crate::limits::Limits;
 use crate::pipe::{Encoding, Pipe};
 use crate::policy::AllowAll;
@@ -39,6 +40,7 @@ pub(crate) struct Setting {
     pub(crate) request: Framing,
     pub(crate) method: &'static [u8],
     pub(crate) version: Version,
+    /// Whether WebSocket and a `b` are offered.
     pub(crate) upgrade: bool,
     /// What the kernel holds in each direction.
     pub(crate) wire: usize,
@@ -75,7 +77,11 @@ pub(crate) fn play(setting: &Setting, play: impl FnOnce(Running<'_>, &mut Stage)
     request.begin(setting.request, encoding, ChunkLimits::default());
     request.stage().extend_from_slice(b"HEAD\r\n\r\n");
     let (mut head, mut told) = (ResponseHead::new(), Told::default());
-    let Setting { method, version, upgrade, .. } = *setting;
+    let Setting { method, version, .. } = *setting;
+    let mut offering = RequestHead::new();
+    let offers = b"GET http://h/ HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket, b\r\n\r\n";
+    offering.receive(offers, &HeadLimits::default()).unwrap();
+    let upgrade = Offers::of(&offering, &limits.upgrades).filter(|_| setting.upgrade);
     let asked = Asked { method, version, persists: true, upgrade, may_repeat: false };
     let who = Client::in_process();
     let exchange = Exchange {

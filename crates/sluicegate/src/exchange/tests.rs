@@ -17,6 +17,7 @@ use crate::record::Fault;
 use crate::transport::Hangup;
 use crate::transport::scripted::Scripted;
 
+const SWITCH: &[u8] = b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: ";
 
 #[test]
@@ -192,6 +193,71 @@ fn nobody_switches_to_a_protocol_that_was_not_asked_for() {
         stage.origin.put(b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nEVIL");
         assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Origin(Fault::Upgrade)))));
         assert!(stage.client.take(1000).is_empty());
+    });
+}
+
+#[test]
+fn a_switch_is_to_one_protocol_that_was_offered() {
+    // WebSocket and b are offered, and b is not allowed.
+    for (named, switches) in [
+        ("Upgrade: websocket\r\n", true),
+        ("upgrade: WEBSOCKET\r\n", true),
+        ("", false),
+        ("Upgrade:\r\n", false),
+        ("Upgrade: b\r\n", false),
+        ("Upgrade: c\r\n", false),
+        ("Upgrade: websocket/13\r\n", false),
+        ("Upgrade: websocket, b\r\n", false),
+        ("Upgrade: websocket\r\nUpgrade: b\r\n", false),
+    ] {
+        let setting = Setting { upgrade: true, ..Setting::of(Framing::Empty, 100, 400) };
+        play(&setting, |mut running, stage| {
+            stage.origin.put(format!("HTTP/1.1 101 Switching\r\nConnection: upgrade\r\n{named}\r\n").as_bytes());
+            match settle(&mut running, stage) {
+                Some(Ok(Answered::Switched)) => assert!(switches, "{named}"),
+                Some(Err(Stop::Origin(Fault::Upgrade))) => assert!(!switches, "{named}"),
+                other => panic!("{named}: {other:?}"),
+            }
+        });
+    }
+}
+
+/// What is left of a body is taken for the other protocol, by an origin that switches before it.
+#[test]
+fn nobody_switches_in_the_middle_of_a_request() {
+    for (framing, body, whole) in [
+        (Framing::Length(5), &b"hell"[..], false),
+        (Framing::Length(5), b"hello", true),
+        (Framing::Chunked, b"5\r\nhello\r\n", false),
+        (Framing::Chunked, b"5\r\nhello\r\n0\r\n\r\n", true),
+    ] {
+        let setting = Setting { upgrade: true, ..Setting::of(framing, 100, 400) };
+        play(&setting, |mut running, stage| {
+            stage.client.put(body);
+            assert!(settle(&mut running, stage).is_none());
+            stage.origin.put(SWITCH);
+            match settle(&mut running, stage) {
+                Some(Ok(Answered::Switched)) => assert!(whole, "{framing:?}"),
+                Some(Err(Stop::Origin(Fault::Upgrade))) => assert!(!whole, "{framing:?}"),
+                other => panic!("{framing:?} {whole}: {other:?}"),
+            }
+        });
+    }
+}
+
+/// An upload that steps aside behind its last byte is not yet known to be whole when the origin, which has it, switches.
+#[test]
+fn a_switch_right_behind_the_last_byte_is_none_in_the_middle() {
+    let body = vec![b'x'; 256 << 10];
+    let setting = Setting { upgrade: true, ..Setting::of(Framing::Length(body.len() as u64), 512 << 10, 512 << 10) };
+    play(&setting, |mut running, stage| {
+        stage.client.put(&body);
+        let mut cx = Context::from_waker(Waker::noop());
+        while stage.origin.given_by_peer() < body.len() as u64 + 8 {
+            assert!(running.as_mut().poll(&mut cx).is_pending());
+        }
+        stage.origin.put(SWITCH);
+        assert!(matches!(settle(&mut running, stage), Some(Ok(Answered::Switched))));
     });
 }
 

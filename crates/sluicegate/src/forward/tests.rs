@@ -2,7 +2,9 @@ use std::time::{Duration, SystemTime};
 
 use sluicegate_http1::{Framing, HeadLimits, Received, RequestHead, ResponseHead, framing, target};
 
-use super::{MaxForwards, RequestRoute, ResponseRoute, has_passed, max_forwards, write_request, write_response};
+use super::{
+    MaxForwards, Offers, RequestRoute, ResponseRoute, has_passed, max_forwards, write_request, write_response,
+};
 use crate::pipe::Encoding;
 
 fn request(text: &str) -> RequestHead {
@@ -13,11 +15,16 @@ fn request(text: &str) -> RequestHead {
 }
 
 fn forwarded(text: &str) -> String {
+    forwarded_with(text, &[])
+}
+
+/// Where these may be upgraded to.
+fn forwarded_with(text: &str, upgrades: &[String]) -> String {
     let head = request(text);
     let target = target::parse(head.method(), head.target()).unwrap();
     let framing = framing::request(&head).unwrap();
-    let route =
-        RequestRoute { target: &target, framing, max_forwards: max_forwards(&head), via: Some("us"), edits: None };
+    let (max_forwards, upgrade) = (max_forwards(&head), Offers::of(&head, upgrades));
+    let route = RequestRoute { target: &target, framing, max_forwards, upgrade, via: Some("us"), edits: None };
     let mut out = Vec::new();
     write_request(&head, &route, &mut out);
     String::from_utf8(out).unwrap()
@@ -58,13 +65,35 @@ fn a_websocket_and_trailers_may_be_asked_for() {
     let want = "GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade, TE\r\nUpgrade: websocket\r\nTE: trailers\r\n\
                 Via: 1.1 us\r\n\r\n";
     assert_eq!(got, want);
-    // Not with a body, and not from HTTP/1.0: then it is not even offered.
-    for line in ["Content-Length: 5\r\n", ""] {
-        let version = if line.is_empty() { "1.0" } else { "1.1" };
-        let text = format!(
-            "POST http://h/ HTTP/{version}\r\nHost: h\r\n{line}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-        );
-        assert!(!forwarded(&text).contains("pgrade"), "{text}");
+    // HTTP/1.0 does not know it.
+    let got = forwarded("GET http://h/ HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    assert!(!got.contains("pgrade"), "{got}");
+}
+
+#[test]
+fn what_is_allowed_of_the_offers_is_passed_on_in_their_order() {
+    let offered = |offers: &str, upgrades: &[&str]| {
+        let upgrades: Vec<_> = upgrades.iter().map(ToString::to_string).collect();
+        let fields = format!("Host: h\r\nContent-Length: 0\r\nConnection: upgrade\r\nUpgrade:{offers}\r\n");
+        let text = format!("POST http://h/ HTTP/1.1\r\n{fields}\r\n");
+        let got = forwarded_with(&text, &upgrades);
+        assert!(got.len() <= text.len() + 40, "{got}");
+        let (_, value) = got.split_once("\r\nUpgrade: ")?;
+        Some(value.split_once("\r\n").unwrap().0.to_owned())
+    };
+    for (offers, upgrades, want) in [
+        ("tcp", &[][..], None),
+        ("TCP", &["tcp"], Some("tcp")),
+        ("tcp", &["udp"], None),
+        ("tcp", &["TLS/1.0"], None),
+        ("spdy/3.1", &["SPDY/3.1"], Some("SPDY/3.1")),
+        ("spdy", &["SPDY/3.1"], None),
+        ("SPDY/3.1,h2c,websocket,x,tcp", &["tcp", "SPDY/3.1"], Some("SPDY/3.1,websocket,tcp")),
+        ("x\r\nUpgrade: tcp\r\nUpgrade:websocket", &["tcp"], Some("tcp,websocket")),
+        // As often as it came, and no byte longer.
+        (&["tcp"; 500].join(","), &["tcp"], Some(&["tcp"; 500].join(","))),
+    ] {
+        assert_eq!(offered(offers, upgrades).as_deref(), want, "{offers} {upgrades:?}");
     }
 }
 
@@ -128,7 +157,7 @@ fn interim_responses_are_not_dated_and_never_close() {
         None,
         false,
     );
-    let want = "HTTP/1.1 101 Switching\r\nSec-WebSocket-Accept: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+    let want = "HTTP/1.1 101 Switching\r\nSec-WebSocket-Accept: x\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\n\
                 Via: 1.1 us\r\n\r\n";
     assert_eq!(got, want);
 }

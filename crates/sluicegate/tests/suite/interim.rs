@@ -236,7 +236,7 @@ fn other_upgrades_are_not_offered() {
         ("Connection: Upgrade\r\nUpgrade: h2c, websocket\r\n", Some("websocket")),
         ("Upgrade: websocket\r\n", None),
         ("Connection: Upgrade\r\nUpgrade: websocket/13\r\n", None),
-        ("Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n", None),
+        ("Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 2\r\n", None),
         ("Connection: Upgrade\r\nUpgrade: TLS/1.0\r\n", None),
     ];
     for (fields, offered) in asks {
@@ -248,6 +248,60 @@ fn other_upgrades_are_not_offered() {
     let response =
         gate.ask(format!("GET {} HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", origin.url("/")));
     assert_eq!(support::origin::mirrored(&response).field("upgrade"), None);
+}
+
+/// Docker's attach and exec, and Kubernetes', do not work through the proxy; or h2c is smuggled beside them.
+#[test]
+fn what_is_allowed_beside_websocket_becomes_a_tunnel() {
+    let gate = Gate::with(|limits| limits.upgrades = ["tcp", "SPDY/3.1"].map(str::to_owned).to_vec());
+    let origin = Origin::start(|_, wire| {
+        let request = wire.request().unwrap();
+        assert_eq!((request.field("upgrade"), request.field("http2-settings")), (Some("tcp"), None));
+        assert_eq!(request.text(), "{\"Tty\":true}");
+        wire.send("HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n$ ");
+        assert_eq!(wire.exactly(2), b"ls");
+        wire.send("bin");
+        wire.rest();
+    });
+    for body in [
+        "Content-Length: 12\r\n\r\n{\"Tty\":true}",
+        "Transfer-Encoding: chunked\r\n\r\nc\r\n{\"Tty\":true}\r\n0\r\n\r\n",
+    ] {
+        let mut client = gate.client();
+        let fields = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c, TCP\r\nHTTP2-Settings: AAMAAABkAAQ\r\n";
+        // What comes behind the body is the other protocol's.
+        client.send(format!("POST {} HTTP/1.1\r\nHost: x\r\n{fields}{body}ls", origin.url("/exec/1/start")));
+        let response = client.head().unwrap();
+        assert_eq!((response.status(), response.field("upgrade")), (101, Some("tcp")));
+        assert_eq!(client.exactly(5), b"$ bin");
+        client.fin();
+        assert_eq!(client.rest(), (b"".to_vec(), End::Fin));
+    }
+    assert!(gate.told(2).iter().all(|told| told.tunnel && told.ended == Ended::Complete));
+}
+
+/// An origin switches to what is allowed and was not offered, or before it has the request.
+#[test]
+fn what_is_allowed_is_not_therefore_asked_for() {
+    let gate = Gate::with(|limits| limits.upgrades = ["tcp", "SPDY/3.1"].map(str::to_owned).to_vec());
+    for (asked, chosen) in [
+        ("", "tcp"),
+        ("Upgrade: tcp\r\n", "tcp"),
+        ("Connection: upgrade\r\nUpgrade: SPDY/3.1\r\n", "tcp"),
+        ("Connection: upgrade\r\nUpgrade: h2c, tcp\r\n", "h2c"),
+        ("Connection: upgrade\r\nUpgrade: tcp, websocket\r\n", "tcp, websocket"),
+        ("Connection: upgrade\r\nUpgrade: tcp\r\nContent-Length: 9\r\n", "tcp"),
+    ] {
+        let origin = Origin::start(move |_, wire| {
+            wire.head();
+            wire.send(format!("HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: {chosen}\r\n\r\n"));
+            wire.rest();
+        });
+        let response = gate.ask(format!("POST {} HTTP/1.1\r\nHost: x\r\n{asked}\r\n", origin.url("/")));
+        assert_eq!(response.status(), 502, "{asked:?} {chosen:?}");
+        assert!(response.field("proxy-status").unwrap().contains("http_upgrade_failed"));
+        let _ = origin.ended(0);
+    }
 }
 
 /// A slow client finds half of an interim response glued to the proxy's own error.
