@@ -6,9 +6,7 @@ TESTS = {}
 
 
 # Tests and rows that are known not to hold yet. They are run and told of; one that holds is taken off.
-OPEN_FAULTS = {
-    "resolv-no-aaaa": "the option no-aaaa is passed over",
-}
+OPEN_FAULTS = {}
 
 
 def test(function):

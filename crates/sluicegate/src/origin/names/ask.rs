@@ -19,8 +19,9 @@ const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 pub(super) struct Asked {
     pub(super) server: SocketAddr,
     way: Way,
-    questions: [Question; 2],
-    answers: [Option<Answer>; 2],
+    questions: Vec<Question>,
+    /// One for each.
+    answers: Vec<Option<Answer>>,
     begun: Instant,
     patience: Duration,
     deadline: Instant,
@@ -48,7 +49,7 @@ struct Framed {
 /// How far it came.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Heard {
-    /// Both families have answered.
+    /// All families have answered.
     All,
     /// One family has addresses; the other has not answered within [`RESOLUTION_DELAY`], or will not.
     Some,
@@ -57,13 +58,13 @@ pub(super) enum Heard {
 }
 
 impl Asked {
-    /// Asks `server` for both families of a name.
+    /// Asks `server` for the families of a name, two at most.
     ///
     /// # Errors
     /// There is no way to it, or no descriptor left.
     pub(super) async fn ask(
         server: SocketAddr,
-        questions: [Question; 2],
+        questions: Vec<Question>,
         patience: Duration,
         tcp: bool,
     ) -> io::Result<Self> {
@@ -75,7 +76,8 @@ impl Asked {
             }
         }
         let deadline = begun.checked_add(patience).unwrap_or(begun);
-        Ok(Self { server, way, questions, answers: [None, None], begun, patience, deadline, buffer: Vec::new() })
+        let answers = questions.iter().map(|_| None).collect();
+        Ok(Self { server, way, questions, answers, begun, patience, deadline, buffer: Vec::new() })
     }
 
     /// Waits until there is enough to go on with. Cancel-safe.

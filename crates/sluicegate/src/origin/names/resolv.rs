@@ -33,6 +33,8 @@ pub(super) struct Conf {
     pub(super) edns: bool,
     /// A name without a dot is never asked for as it is.
     pub(super) no_tld: bool,
+    /// IPv6 addresses are of no use here; those of hosts count all the same.
+    pub(super) no_aaaa: bool,
 }
 
 impl Default for Conf {
@@ -47,6 +49,7 @@ impl Default for Conf {
             tcp: false,
             edns: false,
             no_tld: false,
+            no_aaaa: false,
         }
     }
 }
@@ -143,6 +146,7 @@ impl Read {
             (b"use-vc", _) => conf.tcp = true,
             (b"edns0", _) => conf.edns = true,
             (b"no-tld-query", _) => conf.no_tld = true,
+            (b"no-aaaa", _) => conf.no_aaaa = true,
             // Both questions have one socket of their own each time, and nothing else here depends on these.
             (b"single-request" | b"single-request-reopen" | b"no-reload" | b"trust-ad" | b"debug" | b"inet6", _) => {}
             _ => self.pass_over("option", word),
@@ -228,7 +232,8 @@ mod tests {
 
     #[test]
     fn options() {
-        let Read { conf, odd, .. } = of(b"options rotate use-vc edns0 trust-ad\noptions single-request no-tld-query\n");
-        assert!(conf.rotate && conf.tcp && conf.edns && conf.no_tld && odd.is_empty());
+        let Read { conf, odd, .. } =
+            of(b"options rotate use-vc edns0 trust-ad\noptions single-request no-tld-query no-aaaa\n");
+        assert!(conf.rotate && conf.tcp && conf.edns && conf.no_tld && conf.no_aaaa && odd.is_empty());
     }
 }

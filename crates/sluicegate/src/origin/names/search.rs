@@ -126,10 +126,10 @@ impl Search {
 
     async fn server(&self, server: SocketAddr, name: &str, patience: Duration) -> Result<Addresses, Failure> {
         let question = |family| Question::new(name, family, self.conf.edns);
-        let (Some(v4), Some(v6)) = (question(RecordType::A), question(RecordType::AAAA)) else {
+        let Some(questions) = self.families().map(question).collect() else {
             return Err(Failure::Nothing { negative: None, exists: false, ends: false });
         };
-        let asked = Asked::ask(server, [v4, v6], patience, self.conf.tcp).await;
+        let asked = Asked::ask(server, questions, patience, self.conf.tcp).await;
         let mut asked = asked.map_err(|error| self.unreachable(server, name, &error))?;
         let heard = asked.hear().await.map_err(|error| self.unreachable(server, name, &error))?;
         for (family, answer) in asked.answers() {
@@ -146,12 +146,16 @@ impl Search {
         }
     }
 
+    fn families(&self) -> impl Iterator<Item = RecordType> {
+        std::iter::once(RecordType::A).chain((!self.conf.no_aaaa).then_some(RecordType::AAAA))
+    }
+
     fn unreachable(&self, server: SocketAddr, name: &str, error: &std::io::Error) -> Failure {
         if is_exhausted(error) {
             return Failure::Exhausted;
         }
         let said = error.to_string();
-        for family in [RecordType::A, RecordType::AAAA] {
+        for family in self.families() {
             self.note(Step { name: name.to_owned(), family, server, said: said.clone(), took: Duration::ZERO });
         }
         Failure::Unreachable(format!("the name server {server} cannot be reached: {said}"))

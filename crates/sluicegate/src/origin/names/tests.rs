@@ -451,3 +451,12 @@ async fn where_a_name_leads_is_here_elsewhere_or_unknown() {
     assert_eq!(ask("web.test", "10.0.0.1").await, Leads::Here, "it is remembered");
     assert_eq!(ask("mute.test", "10.0.0.1").await, Leads::Elsewhere);
 }
+
+#[tokio::test]
+async fn a_family_that_is_not_to_be_asked_for_is_not() {
+    let server = Server::new([("web.test", V4, says(&["10.0.0.1"])), ("web.test", V6, says(&["::1"]))]).await;
+    let machine = Machines::new(&[server.address], "options no-aaaa\n", "::5 six.test\n");
+    assert_eq!(machine.find("web.test").await, Ok(ips(&["10.0.0.1"])));
+    assert_eq!(machine.find("six.test").await, Ok(ips(&["::5"])));
+    assert_eq!(server.asked(), [("web.test".to_owned(), V4)]);
+}
