@@ -30,8 +30,10 @@ pub(crate) const DEFAULT_PORT: u16 = 3128;
 /// Sizes take B, KB, MB, GB (powers of 1000) and K, M, G, KiB, MiB, GiB (powers of 1024); times
 /// take ms, s, m, h. A bare number is bytes, or seconds.
 #[derive(Debug, Parser)]
-#[command(name = "sluicegate", version, max_term_width = 100)]
+#[command(name = "sluicegate", version, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) instead: Option<Instead>,
     #[command(flatten)]
     pub(crate) listening: Listening,
     #[command(flatten)]
@@ -44,6 +46,22 @@ pub(crate) struct Args {
     pub(crate) deadlines: Deadlines,
     #[command(flatten)]
     pub(crate) logs: Logs,
+}
+
+/// What is done instead of serving clients.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Instead {
+    /// Show where a name leads, who was asked, and what came
+    ///
+    /// As the proxy would look it up, with --dns-server, --dns-timeout and --prefer. Ends with 0 if the name has
+    /// addresses, else with 1.
+    Resolve {
+        /// The name, as a client would write it
+        name: String,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Where clients connect to, and who serves them.
@@ -199,11 +217,11 @@ pub(crate) struct Forwarding {
     ///
     /// As 10.0.0.53, or with another port than 53 as `[fd00::53]:5353`. They are asked in this order. The hosts
     /// file and the search list count all the same.
-    #[arg(long, value_name = "ADDR", value_parser = address::server)]
+    #[arg(long, global = true, value_name = "ADDR", value_parser = address::server)]
     pub(crate) dns_server: Vec<SocketAddr>,
 
     /// Which addresses of a name to try first
-    #[arg(long, value_name = "FAMILY", default_value = "ipv6")]
+    #[arg(long, global = true, value_name = "FAMILY", default_value = "ipv6")]
     pub(crate) prefer: FamilyArg,
 }
 
@@ -269,7 +287,7 @@ pub(crate) struct Deadlines {
     pub(crate) connect_timeout: Deadline,
 
     /// A name server that does not answer, before the next is asked [default: as resolv.conf says, or 5s]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, global = true, value_name = "TIME")]
     pub(crate) dns_timeout: Option<Span>,
 
     /// From the end of a request to the head of its response, or off

@@ -10,8 +10,8 @@ use sluicegate::{HalfClose, Hops, LimitError, Limits, Reverse};
 use tracing::level_filters::LevelFilter;
 
 use crate::args::{
-    Access, Args, DEFAULT_PORT, Deadlines, FamilyArg, Forwarding, HalfCloseArg, HopsArg, KeepArg, Listen, LogFormat,
-    LogLevel, Logs, Mount, Size, Sizes,
+    Access, Args, DEFAULT_PORT, Deadlines, FamilyArg, Forwarding, HalfCloseArg, HopsArg, Instead, KeepArg, Listen,
+    LogFormat, LogLevel, Logs, Mount, Size, Sizes,
 };
 use crate::rules::{Ranges, Rules};
 
@@ -39,6 +39,7 @@ pub(crate) struct Config {
     pub(crate) quiet: bool,
     /// Only say what a connection holds at most.
     pub(crate) explain_memory: bool,
+    pub(crate) instead: Option<Instead>,
 }
 
 /// Where the access log goes, and how it looks.
@@ -56,7 +57,7 @@ impl Config {
     /// What is wrong and what is right, in one line that names the flag.
     pub(crate) fn new(args: Args) -> Result<Self, String> {
         let listen = listen(&args)?;
-        let Args { listening, access, forwarding, sizes, deadlines, logs } = args;
+        let Args { instead, listening, access, forwarding, sizes, deadlines, logs } = args;
         let half_close = match forwarding.half_close {
             HalfCloseArg::Abort => HalfClose::Abort,
             HalfCloseArg::Allow => HalfClose::Allow,
@@ -81,6 +82,7 @@ impl Config {
             log_level: level(logs.log_level.unwrap_or(if logs.quiet { LogLevel::Error } else { LogLevel::Warn })),
             quiet: logs.quiet,
             explain_memory: sizes.explain_memory,
+            instead,
             access_log: log_file(logs)?,
         })
     }

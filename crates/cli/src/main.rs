@@ -1,6 +1,6 @@
 //! The binary `sluicegate`, a room per module; each uses only those above it: `say` (the standard
 //! error), `rules` (who may go where), `args` (what was typed), `config` (what it means),
-//! `descriptors` (how many files may be open), `explain` (what memory that takes), `listen`
+//! `descriptors` (how many files may be open), `explain` (what memory that takes), `resolve` (where a name leads), `listen`
 //! (sockets), `access_log`, `house` (rules and log as the library asks for them), `run` (workers,
 //! signals, stop).
 //!
@@ -19,6 +19,8 @@ mod descriptors;
 
 mod explain;
 
+mod resolve;
+
 mod listen;
 
 mod access_log;
@@ -29,7 +31,7 @@ mod run;
 
 use std::process::ExitCode;
 
-use args::{Args, Ends, one_line};
+use args::{Args, Ends, Instead, one_line};
 use config::Config;
 
 #[cfg(all(target_os = "linux", feature = "jemalloc"))]
@@ -49,6 +51,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(Instead::Resolve { name, json }) = &config.instead {
+        let (text, is_found) = resolve::resolve(name, *json, &config.limits.names);
+        say::answer(&text);
+        return if is_found { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let done = if config.explain_memory { answer(&config) } else { run::run(config) };
     if let Err(error) = &done {
         say::line(&format!("sluicegate: {}", one_line(&format!("{error:#}"))));

@@ -177,6 +177,12 @@ mod connection;
 
 pub mod proxy;
 
+/// Where names lead, told step by step.
+#[cfg(feature = "dns")]
+pub mod names {
+    pub use crate::origin::{Lookup, Question, Source, resolve};
+}
+
 /// What the fuzzer calls.
 #[cfg(fuzzing)]
 pub mod fuzzing {

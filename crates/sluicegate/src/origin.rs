@@ -22,6 +22,8 @@ use dial::Race;
 pub use connect::{Checked, Connected, Connecting, Connector, Dial};
 pub(crate) use dial::{Gate, is_exhausted};
 pub(crate) use follow::{Leads, leads};
+#[cfg(feature = "dns")]
+pub use names::{Lookup, Question, Source, resolve};
 pub(crate) use names::{Machine, Resolver};
 pub(crate) use reuse::{Asking, Idle, Kept, Lending};
 

@@ -15,6 +15,7 @@ mod origin;
 #[cfg(test)]
 mod overflow;
 #[cfg(test)]
+mod resolve;
 mod reverse;
 #[cfg(test)]
 mod rotation;

@@ -131,7 +131,7 @@ pub(crate) fn is_exhausted(error: &io::Error) -> bool {
 }
 
 /// One family first, then the families in turn.
-fn interleave(addresses: Vec<IpAddr>, prefer: Family) -> Vec<IpAddr> {
+pub(super) fn interleave(addresses: Vec<IpAddr>, prefer: Family) -> Vec<IpAddr> {
     let (one, other): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|ip| ip.is_ipv6() == (prefer == Family::Ipv6));
     let (mut one, mut other) = (one.into_iter(), other.into_iter());
     let mut out = Vec::with_capacity(one.len().saturating_add(other.len()));

@@ -6,6 +6,7 @@
 
 mod ask;
 mod candidates;
+mod explain;
 mod files;
 mod hosts;
 mod known;
@@ -27,6 +28,7 @@ use super::joined::{Joined, Running};
 use super::{Found, Later, SPARE};
 use crate::limits::Names;
 use crate::record::Fault;
+pub use explain::{Lookup, Question, Source, resolve};
 use files::Files;
 use known::{Cache, Remembered};
 use search::{Addresses, Failure, Search};

@@ -104,6 +104,28 @@ impl Search {
         Err(verdict.end())
     }
 
+    /// The same, with the family that is late. All addresses that are known then.
+    ///
+    /// # Errors
+    /// As [`Search::run`].
+    pub(super) async fn run_out(&self, typed: &str) -> Result<Vec<IpAddr>, Failure> {
+        let Addresses { addresses, rest, .. } = self.run(typed).await?;
+        let Some(mut asked) = rest else { return Ok(addresses) };
+        let open = asked.answers().filter(|(_, answer)| answer.is_none()).map(|(family, _)| family).next();
+        asked.hear_out().await;
+        let late = asked.answers().find(|(family, answer)| Some(*family) == open && answer.is_some());
+        let name = self
+            .journal
+            .as_ref()
+            .and_then(|journal| Some(journal.lock().unwrap_or_else(PoisonError::into_inner).last()?.name.clone()));
+        if let (Some((family, Some(answer))), Some(name)) = (late, name) {
+            let (server, said, took) = (asked.server, format!("{answer}, later"), asked.elapsed());
+            self.note(Step { name, family, server, said, took });
+        }
+        let all = judge(asked.server, asked.answers().filter_map(|(_, answer)| answer));
+        Ok(all.map_or(addresses, |all| all.addresses))
+    }
+
     /// Asks for one candidate, server after server, until one has an answer.
     async fn candidate(&self, name: &str) -> Result<Addresses, Failure> {
         let Conf { servers, attempts, tcp, .. } = &*self.conf;
@@ -133,7 +155,7 @@ impl Search {
         let mut asked = asked.map_err(|error| self.unreachable(server, name, &error))?;
         let heard = asked.hear().await.map_err(|error| self.unreachable(server, name, &error))?;
         for (family, answer) in asked.answers() {
-            let said = answer.map_or_else(|| "no answer yet".to_owned(), ToString::to_string);
+            let said = answer.map_or_else(|| "no answer".to_owned(), ToString::to_string);
             self.note(Step { name: name.to_owned(), family, server, said, took: asked.elapsed() });
         }
         match heard {
