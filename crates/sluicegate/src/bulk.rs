@@ -86,6 +86,10 @@ impl Pipes {
 
 /// A pipe of the kernel, and how much is in it.
 #[derive(Debug)]
+#[expect(
+    unnameable_types,
+    reason = "the methods of `Transport` that take it are for our own sockets; others leave their defaults"
+)]
 pub struct Conduit {
     ends: Ends,
     size: usize,

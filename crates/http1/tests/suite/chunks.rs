@@ -47,11 +47,10 @@ fn what_follows_the_body_is_not_taken() {
     assert_eq!(outcome.unwrap().unwrap().0, 11);
 }
 
-#[test]
-fn framing_that_is_refused() {
+const REFUSED: &[(&[u8], Malformed)] = &{
     use Malformed::*;
-    for (input, why) in [
-        (&b"\r\n"[..], ChunkSize),
+    [
+        (b"\r\n", ChunkSize),
         (b"INVALID!!!\r\n", ChunkSize),
         (b"g\r\n", ChunkSize),
         (b" 5\r\n", ChunkSize),
@@ -119,7 +118,12 @@ fn framing_that_is_refused() {
         (b"0\r\nX: \x07\r\n\r\n", TrailerSyntax),
         (b"0\r\nX@: y\r\n\r\n", TrailerSyntax),
         (b"0\r\nGET / HTTP/1.1\r\n\r\n", TrailerSyntax),
-    ] {
+    ]
+};
+
+#[test]
+fn framing_that_is_refused() {
+    for &(input, why) in REFUSED {
         assert_eq!(chunked(input), Err(why), "{}", input.escape_ascii());
     }
 }

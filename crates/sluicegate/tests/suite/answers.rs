@@ -36,10 +36,9 @@ fn pieces(pieces: &'static [&'static str]) -> impl futures_util::Stream<Item = i
     futures_util::stream::iter(pieces.iter().map(|piece| Ok(*piece)))
 }
 
-/// A body that is framed wrongly makes the next response part of this one.
-#[test]
-fn every_kind_is_framed_for_its_client() {
-    let serving = making(|request| match request.path_and_query() {
+/// A response with each kind of body.
+fn of_each_kind(request: &Request<'_>) -> Response {
+    match request.path_and_query() {
         "/text" => Response::new(200, "text"),
         "/bytes" => Response::new(200, b"bytes".to_vec()),
         "/reader" => Response::new(200, Body::reader(&b"reader"[..])),
@@ -67,7 +66,13 @@ fn every_kind_is_framed_for_its_client() {
         "/nothing" => Response::new(204, "dropped"),
         "/unmodified" => Response::new(304, "dropped"),
         _ => Response::new(200, ()),
-    });
+    }
+}
+
+/// A body that is framed wrongly makes the next response part of this one.
+#[test]
+fn every_kind_is_framed_for_its_client() {
+    let serving = making(of_each_kind);
     let mut client = serving.client();
     for (path, length) in [
         ("text", Some("4")),

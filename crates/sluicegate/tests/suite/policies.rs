@@ -287,6 +287,41 @@ fn of_several_routes_the_first_counts() {
     assert_eq!(serving.ask(get("http://elsewhere.invalid/")).text(), "one");
 }
 
+/// Changes heads in every way, and keeps what was received.
+struct Editing(Arc<Mutex<Vec<u8>>>);
+impl Policy for Editing {
+    async fn admit(&self, request: &mut Request<'_>, _: &Client) -> Verdict {
+        assert_eq!(request.field("user-AGENT"), Some(&b"curl"[..]));
+        request.set("User-Agent", "sluicegate").unwrap();
+        request.append("X-Tag", "1").unwrap();
+        request.append("X-Tag", "2").unwrap();
+        request.remove("cookie").unwrap();
+        request.set("X-Nominated", "ours").unwrap();
+        assert_eq!(request.field("User-Agent"), Some(&b"sluicegate"[..]));
+        assert_eq!(request.field("Cookie"), None);
+        assert!(matches!(request.set("Content-Length", "1"), Err(EditError::Fixed(..))));
+        assert!(matches!(request.set("X", "a\r\nb"), Err(EditError::Value(_))));
+        match request.append("X-Large", vec![b'x'; 16_384]) {
+            Err(error) if request.path_and_query() == "/large" => error.into(),
+            other => {
+                assert_eq!(other, Err(EditError::TooLarge(16_384)));
+                Verdict::Forward(Route::target())
+            }
+        }
+    }
+
+    fn respond(&self, response: &mut OriginResponse<'_>, _: &Client) {
+        assert_eq!(response.status(), 200);
+        response.remove("Server").unwrap();
+        response.set("Date", "now").unwrap();
+        assert!(matches!(response.set("Connection", "close"), Err(EditError::Fixed(..))));
+    }
+
+    fn ended(&self, record: &Record<'_>) {
+        self.0.lock().unwrap().extend_from_slice(record.request.bytes());
+    }
+}
+
 /// The changes are lost, doubled, or written down as if the client had sent them.
 #[test]
 fn heads_are_changed_on_their_way() {
@@ -302,39 +337,6 @@ fn heads_are_changed_on_their_way() {
         ]
         .concat()
     });
-    struct Editing(Arc<Mutex<Vec<u8>>>);
-    impl Policy for Editing {
-        async fn admit(&self, request: &mut Request<'_>, _: &Client) -> Verdict {
-            assert_eq!(request.field("user-AGENT"), Some(&b"curl"[..]));
-            request.set("User-Agent", "sluicegate").unwrap();
-            request.append("X-Tag", "1").unwrap();
-            request.append("X-Tag", "2").unwrap();
-            request.remove("cookie").unwrap();
-            request.set("X-Nominated", "ours").unwrap();
-            assert_eq!(request.field("User-Agent"), Some(&b"sluicegate"[..]));
-            assert_eq!(request.field("Cookie"), None);
-            assert!(matches!(request.set("Content-Length", "1"), Err(EditError::Fixed(..))));
-            assert!(matches!(request.set("X", "a\r\nb"), Err(EditError::Value(_))));
-            match request.append("X-Large", vec![b'x'; 16_384]) {
-                Err(error) if request.path_and_query() == "/large" => error.into(),
-                other => {
-                    assert_eq!(other, Err(EditError::TooLarge(16_384)));
-                    Verdict::Forward(Route::target())
-                }
-            }
-        }
-
-        fn respond(&self, response: &mut OriginResponse<'_>, _: &Client) {
-            assert_eq!(response.status(), 200);
-            response.remove("Server").unwrap();
-            response.set("Date", "now").unwrap();
-            assert!(matches!(response.set("Connection", "close"), Err(EditError::Fixed(..))));
-        }
-
-        fn ended(&self, record: &Record<'_>) {
-            self.0.lock().unwrap().extend_from_slice(record.request.bytes());
-        }
-    }
     let logged = Arc::new(Mutex::new(Vec::new()));
     let serving = Serving::start(Proxy::builder().via(false).policy(Editing(Arc::clone(&logged))));
     let ask = |path: &str| {
