@@ -74,3 +74,28 @@ async fn look_up(threads: Arc<Semaphore>, name: String) -> Result<Vec<IpAddr>, S
     });
     found.await.map_err(|error| error.to_string())?.map_err(|error: std::io::Error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    /// Whoever wants a name that is being looked up waits for the same thread, and for one of so many.
+    #[tokio::test]
+    async fn look_ups_are_joined_and_bounded() {
+        let machine = Arc::new(Machine::new(&Names::default()));
+        let resolver = Resolver::new(Arc::clone(&machine));
+        let all = u32::try_from(THREADS).unwrap();
+        let none_left = Arc::clone(&machine.threads).try_acquire_many_owned(all).unwrap();
+        let mut fifty = Box::pin(join_all((0..50).map(|_| resolver.lookup("LocalHost"))));
+        assert!((&mut fifty).now_or_never().is_none());
+        drop(none_left);
+        assert!((&mut fifty).now_or_never().is_none());
+        assert!(machine.threads.available_permits() >= THREADS - 1, "one thread for all");
+        let found = fifty.await;
+        assert!(found.iter().all(|one| one.as_ref().is_ok_and(|found| !found.addresses.is_empty())));
+        assert_eq!(machine.threads.available_permits(), THREADS);
+    }
+}
