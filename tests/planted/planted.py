@@ -121,6 +121,8 @@ BUGS = [
     ("allowance-beats-denial", "guard", "crates/cli/src/rules.rs", "denied >= allowed", "denied > allowed",
      "-p sluicegate-cli --bins rules::"),
     ("silent-tunnel-keeps-its-share", "bound", "tunnel.rs", "        share.give_back();\n", "", "--test suite places::"),
+    ("half-closed-tunnel-keeps-its-share", "bound", "tunnel.rs", "flow.rests(moved, || open.ended())", "flow.rests(moved, || 0)",
+     "--test suite places::"),
     ("tunnel-reads-without-its-share", "bound", "tunnel.rs", "            share.take().await;\n", "", "--test suite places::"),
     ("empty-lines-keep-their-share", "bound", "connection.rs",
      "            Ok(false) if busy.head.is_empty() => busy.memory.give_back(),\n", "", "--test suite places::"),

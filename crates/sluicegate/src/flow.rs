@@ -192,10 +192,10 @@ impl Flow {
     }
 
     /// Resolves when both ways hold nothing and wait for nothing but their sources, if anything has moved since `before`:
-    /// with how much that was. Polled only after both.
-    pub(crate) fn rests(&self, before: Option<u64>) -> impl Future<Output = u64> {
+    /// with how much that was. What has `ended` is counted with it. Polled only after both.
+    pub(crate) fn rests(&self, before: Option<u64>, ended: impl Fn() -> u64) -> impl Future<Output = u64> {
         poll_fn(move |_| {
-            let moved = self.up.taken().wrapping_add(self.down.taken());
+            let moved = self.up.taken().wrapping_add(self.down.taken()).wrapping_add(ended());
             match self.up.is_at_rest() && self.down.is_at_rest() && before != Some(moved) {
                 true => Poll::Ready(moved),
                 false => Poll::Pending,

@@ -39,6 +39,13 @@ struct Open {
     origin: AtomicBool,
 }
 
+impl Open {
+    /// How many of them are read no longer.
+    fn ended(&self) -> u64 {
+        [&self.client, &self.origin].into_iter().map(|side| u64::from(!side.load(Relaxed))).sum()
+    }
+}
+
 impl<C: Transport, O: Transport> Tunnel<'_, '_, C, O> {
     /// Moves bytes both ways until both sides have ended. What either pipe holds already goes first.
     pub(crate) async fn run(self) -> Result<(), Stop> {
@@ -138,7 +145,7 @@ async fn move_and_rest<C: Transport, O: Transport>(
         tokio::select! { biased;
             ended = &mut both => return ended,
             // A share that was taken for a hint that came to nothing is kept, or two hints would chase each other.
-            now = flow.rests(moved) => moved = Some(now),
+            now = flow.rests(moved, || open.ended()) => moved = Some(now),
         }
         share.give_back();
         tokio::select! { biased;

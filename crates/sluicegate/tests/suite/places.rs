@@ -37,6 +37,30 @@ fn silent_tunnels_hold_no_memory() {
     }
 }
 
+/// Two silent tunnels whose origins had ended their side stopped such a proxy for five minutes.
+#[test]
+fn half_closed_tunnels_hold_no_memory() {
+    let gate = room_for_one();
+    let ending = Origin::start(|_, wire| {
+        wire.exactly(1);
+        wire.fin();
+        assert_eq!(wire.exactly(1), b"b");
+        wire.rest();
+    });
+    let origin = Origin::answering(|_| ok("served"));
+    let mut tunnels: Vec<_> = (0..4).map(|_| tunnel(&gate, &ending)).collect();
+    for one in &mut tunnels {
+        one.send("a");
+        assert!(one.exactly(1).is_empty(), "its end arrives");
+        assert_eq!(gate.ask(get(&origin.url("/"))).text(), "served");
+    }
+    for one in &tunnels {
+        one.send("b");
+        assert_eq!(gate.ask(get(&origin.url("/"))).text(), "served");
+    }
+    eventually("the other way still moves", || ending.seen().iter().all(|seen| seen.bytes == b"ab"));
+}
+
 /// What is given back is taken before anything is read: or the sum is not bounded.
 #[test]
 fn a_tunnel_waits_for_memory_before_it_reads() {
