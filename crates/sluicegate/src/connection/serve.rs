@@ -154,8 +154,8 @@ struct Way<'w> {
 
 /// None for a request that is meant for the proxy itself, and is not routed elsewhere.
 fn way<'w>(ask: &Ask<'w>, route: &'w Route) -> Option<Way<'w>> {
-    let pool = route.pool.as_deref();
-    let Some(elsewhere) = &route.elsewhere else {
+    let pool = route.pool_key();
+    let Some(elsewhere) = route.elsewhere() else {
         let (Target::Absolute { authority: dial, .. } | Target::Authority(dial)) = ask.target else { return None };
         return Some(Way { target: ask.target, dial, is_named: false, pool });
     };

@@ -50,11 +50,15 @@ impl From<EditError> for Verdict {
 
 /// Where a request goes, and over whose connections.
 #[derive(Debug, Clone)]
-pub struct Route {
+pub struct Route(Option<Box<Wanted>>);
+
+/// What is not as most requests have it. Boxed: a route is moved a few times for each request, and most want nothing.
+#[derive(Debug, Clone, Default)]
+struct Wanted {
     /// None: where its target says.
-    pub(crate) elsewhere: Option<Elsewhere>,
+    elsewhere: Option<Elsewhere>,
     /// See [`Route::pool`].
-    pub(crate) pool: Option<Arc<str>>,
+    pool: Option<Arc<str>>,
 }
 
 /// Not where its target says.
@@ -73,13 +77,13 @@ impl Route {
     /// To the host and port of its target.
     #[must_use]
     pub fn target() -> Self {
-        Self { elsewhere: None, pool: None }
+        Self(None)
     }
 
     /// To this origin, whatever its target says; `Host` and path stay. For CONNECT, where the tunnel leads.
     #[must_use]
     pub fn to(origin: impl Into<Origin>) -> Self {
-        Self::elsewhere(Elsewhere { origin: origin.into(), path: None, keeps_host: true, is_named: false })
+        Self::to_elsewhere(Elsewhere { origin: origin.into(), path: None, keeps_host: true, is_named: false })
     }
 
     /// To this origin with this path and query, and the origin's own `Host`: what a reverse proxy does. The path
@@ -94,17 +98,31 @@ impl Route {
             return Err(Malformed::BadTargetByte);
         }
         let path = Some(path.into_boxed_slice());
-        Ok(Self::elsewhere(Elsewhere { origin: origin.into(), path, keeps_host: false, is_named: false }))
+        Ok(Self::to_elsewhere(Elsewhere { origin: origin.into(), path, keeps_host: false, is_named: false }))
     }
 
-    fn elsewhere(elsewhere: Elsewhere) -> Self {
-        Self { elsewhere: Some(elsewhere), pool: None }
+    fn to_elsewhere(elsewhere: Elsewhere) -> Self {
+        Self(Some(Box::new(Wanted { elsewhere: Some(elsewhere), pool: None })))
+    }
+
+    /// None: where its target says.
+    pub(crate) fn elsewhere(&self) -> Option<&Elsewhere> {
+        self.0.as_ref()?.elsewhere.as_ref()
+    }
+
+    /// See [`Route::pool`].
+    pub(crate) fn pool_key(&self) -> Option<&str> {
+        self.0.as_ref()?.pool.as_deref()
+    }
+
+    fn elsewhere_mut(&mut self) -> Option<&mut Elsewhere> {
+        self.0.as_mut()?.elsewhere.as_mut()
     }
 
     /// With the `Host` that the client sent, instead of the origin's.
     #[must_use]
     pub fn keep_host(mut self, keep: bool) -> Self {
-        if let Some(elsewhere) = &mut self.elsewhere {
+        if let Some(elsewhere) = self.elsewhere_mut() {
             elsewhere.keeps_host = keep;
         }
         self
@@ -114,7 +132,7 @@ impl Route {
     /// may be on this machine although clients may not go there. Does nothing to [`Route::target`].
     #[must_use]
     pub fn named_by_operator(mut self) -> Self {
-        if let Some(elsewhere) = &mut self.elsewhere {
+        if let Some(elsewhere) = self.elsewhere_mut() {
             elsewhere.is_named = true;
         }
         self
@@ -125,24 +143,28 @@ impl Route {
     /// chooses by more than these needs it to have its connections used by more than one client.
     #[must_use]
     pub fn pool(mut self, key: impl Into<Arc<str>>) -> Self {
-        self.pool = Some(key.into());
+        self.0.get_or_insert_default().pool = Some(key.into());
         self
     }
 
     /// Whether it leads where the request's target says.
     #[must_use]
     pub fn is_target(&self) -> bool {
-        self.elsewhere.is_none()
+        self.elsewhere().is_none()
     }
 
     /// What two policies want: the first place that is not the target, and connections that are of both pools.
     pub(crate) fn and(self, other: Self) -> Self {
-        let pool = match (self.pool, other.pool) {
+        let (one, another) = match (self.0, other.0) {
+            (Some(one), Some(another)) => (*one, *another),
+            (one, another) => return Self(one.or(another)),
+        };
+        let pool = match (one.pool, another.pool) {
             // The length keeps "a", "bc" and "ab", "c" apart.
             (Some(one), Some(another)) => Some(format!("{}:{one}{another}", one.len()).into()),
             (one, another) => one.or(another),
         };
-        Self { elsewhere: self.elsewhere.or(other.elsewhere), pool }
+        Self(Some(Box::new(Wanted { elsewhere: one.elsewhere.or(another.elsewhere), pool })))
     }
 }
 

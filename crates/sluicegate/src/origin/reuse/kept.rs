@@ -1,6 +1,7 @@
 //! A connection that may carry more than one request: where it leads, for whom, and for how long.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use sluicegate_http1::keep_alive::KeepAlive;
@@ -70,9 +71,14 @@ fn parts(to: Authority<'_>) -> (&str, &str) {
     (host, if port.is_empty() { "80" } else { port })
 }
 
-/// A connection that may carry more than one request.
+/// A connection that may carry more than one request. It is handed from request to request, so it is boxed once in
+/// its life: 168 bytes in each of ten moves were 2 % of a request.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct Kept(Box<Facts>);
+
+/// What is known of it.
+#[derive(Debug)]
+pub(crate) struct Facts {
     /// See [`Asking::key`]. Built once in the connection's life.
     key: Box<[u8]>,
     pub(crate) stream: Upstream,
@@ -95,13 +101,40 @@ pub(crate) struct Kept {
     doubt: Duration,
 }
 
+impl Deref for Kept {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.0
+    }
+}
+
+impl DerefMut for Kept {
+    fn deref_mut(&mut self) -> &mut Facts {
+        &mut self.0
+    }
+}
+
 impl Kept {
     pub(crate) fn new(asking: &Asking<'_>, reached: Reached) -> Self {
         let Reached { stream, address, lending, is_by_name, .. } = reached;
         let (has_login, until, origin_keeps, left) = (false, Duration::MAX, None, u64::MAX);
         let (key, waits_for_reader, sure) = (asking.key().into(), false, asking.now);
         let doubt = if is_by_name { sure.saturating_add(AGAIN) } else { Duration::MAX };
-        Self { key, stream, address, lending, has_login, until, origin_keeps, left, waits_for_reader, sure, doubt }
+        let facts = Facts {
+            key,
+            stream,
+            address,
+            lending,
+            has_login,
+            until,
+            origin_keeps,
+            left,
+            waits_for_reader,
+            sure,
+            doubt,
+        };
+        Self(Box::new(facts))
     }
 
     /// The address that its name has to have still, if it is time to look.
