@@ -1,5 +1,8 @@
 //! One request: what it asks, the way to its origin, the exchange, and how it ended.
 
+use std::future::ready;
+use std::pin::pin;
+
 use sluicegate_http1::chunked::ChunkLimits;
 use sluicegate_http1::keep_alive::KeepAlive;
 use sluicegate_http1::{Authority, Framing, Malformed, RequestHead, Target, framing, login, target};
@@ -133,7 +136,12 @@ async fn decide<C: Transport, P: Policy>(
         extensions: &mut story.extensions,
         asked: &mut story.asked,
     };
-    let deciding = cx.worker.shared.policy.admit(&mut request, cx.who);
+    let mut deciding = pin!(cx.worker.shared.policy.admit(&mut request, cx.who));
+    // Most decide at once: for them nobody need be watched, and nothing be moved about.
+    tokio::select! { biased;
+        verdict = &mut deciding => return Ok(verdict),
+        () = ready(()) => {}
+    }
     attend(cx.client, pipe, limits, cx.flow, deciding).await.map_err(|stop| match stop {
         // It was not the client's turn.
         Stop::ClientSlow => Stop::Origin(Fault::Undecided),
