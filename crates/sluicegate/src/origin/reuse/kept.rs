@@ -51,7 +51,11 @@ impl Asking<'_> {
     /// What an idle connection is found by: `host:port`, in lower case, and its pool.
     pub(super) fn key(&self) -> Vec<u8> {
         let (host, port) = parts(self.to);
-        let mut key = host.to_ascii_lowercase().into_bytes();
+        let pool = self.pool.map_or(0, |pool| pool.len().saturating_add(1));
+        let size = [host.len(), 1, port.len(), pool].into_iter().fold(0, usize::saturating_add);
+        let mut key = Vec::with_capacity(size);
+        key.extend_from_slice(host.as_bytes());
+        key.make_ascii_lowercase();
         key.push(b':');
         key.extend_from_slice(port.as_bytes());
         if let Some(pool) = self.pool {
