@@ -39,6 +39,8 @@ pub(crate) const SPARE: usize = 32;
 pub(crate) struct Found {
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) later: Option<Later>,
+    /// Nobody was asked: of the hosts file, or remembered.
+    pub(crate) is_known: bool,
 }
 
 /// The slower family's look-up.
@@ -55,6 +57,8 @@ pub(crate) struct Reached {
     /// Its address was its host's, by name: it is of no use once the name leads elsewhere.
     pub(crate) is_by_name: bool,
     pub(crate) lookup: Option<Duration>,
+    /// The look-up asked nobody.
+    pub(crate) is_known: bool,
     pub(crate) connect: Option<Duration>,
 }
 
@@ -71,7 +75,7 @@ pub(crate) async fn reach(dial: Dial<'_>, connector: Option<&dyn Connector>) -> 
     stream.tune(limits.to_origins());
     // What it was chosen by, only the connector knows: so it is its client's, unless somebody says more.
     let lending = lending.unwrap_or(if pool.is_some() { Lending::Anyone } else { Lending::Client });
-    Ok(Reached { stream, address, lending, is_by_name, lookup: None, connect: Some(begin.elapsed()) })
+    Ok(Reached { stream, address, lending, is_by_name, lookup: None, is_known: false, connect: Some(begin.elapsed()) })
 }
 
 /// Looks `host` up, if it is a name, and connects to the first of its addresses that answers (RFC 8305).
@@ -85,13 +89,13 @@ async fn directly(
     let begin = Instant::now();
     let deadline = limits.connect_timeout.and_then(|t| tokio::time::Instant::from_std(begin).checked_add(t));
     let shown = shown(host, port);
-    let (first, later) = match host {
-        Host::V4(ip) => (vec![IpAddr::V4(ip)], None),
-        Host::V6(ip) => (vec![IpAddr::V6(ip)], None),
+    let (first, later, is_known) = match host {
+        Host::V4(ip) => (vec![IpAddr::V4(ip)], None, false),
+        Host::V6(ip) => (vec![IpAddr::V6(ip)], None, false),
         Host::Name(name) => {
             let found = within(deadline, resolver.lookup(name)).await;
             let found = found.unwrap_or_else(|| Err(Fault::DnsTimeout(name.to_owned())))?;
-            (found.addresses, found.later)
+            (found.addresses, found.later, found.is_known)
         }
     };
     let looked_up = matches!(host, Host::Name(_)).then(|| begin.elapsed());
@@ -102,7 +106,7 @@ async fn directly(
         within(deadline, race.run(first, later)).await.unwrap_or_else(|| Err(Fault::ConnectTimeout(shown.clone())))?;
     let (stream, address, lending) = (tcp.into(), Some(address), Lending::Anyone);
     let (connect, is_by_name) = (Some(dialled.elapsed()), looked_up.is_some());
-    Ok(Reached { stream, address, lending, is_by_name, lookup: looked_up, connect })
+    Ok(Reached { stream, address, lending, is_by_name, lookup: looked_up, is_known, connect })
 }
 
 /// `None` when the deadline came first.

@@ -298,6 +298,8 @@ pub struct Record<'a> {
     pub reused: bool,
     /// How long the name took to look up, if it was.
     pub lookup: Option<Duration>,
+    /// Whether that asked nobody: the name was in the hosts file, or an answer was remembered.
+    pub lookup_cached: bool,
     /// How long connecting took, if it was necessary.
     pub connect: Option<Duration>,
     /// Bytes taken from the client: the head, and the body without its framing.

@@ -33,6 +33,7 @@ pub(super) struct Entry<'a> {
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
     pub(super) lookup: Option<Duration>,
+    pub(super) lookup_cached: bool,
     pub(super) connect: Option<Duration>,
     /// The token of RFC 9209 §2.3.
     pub(super) error: Option<&'static str>,
@@ -76,6 +77,7 @@ impl<'a> Entry<'a> {
             bytes_in: record.bytes_in,
             bytes_out: record.bytes_out,
             lookup: record.lookup,
+            lookup_cached: record.lookup_cached,
             connect: record.connect,
             error: record.fault.map(|fault| fault.token()),
             rule: record.fault.and_then(|fault| match fault {
@@ -175,6 +177,7 @@ pub(super) mod tests {
             bytes_in: 100,
             bytes_out: 1234,
             lookup: Some(Duration::from_micros(1900)),
+            lookup_cached: true,
             connect: Some(Duration::from_millis(20)),
             error: None,
             ended: Ended::Complete,

@@ -34,6 +34,7 @@ struct Line<'a> {
     ended: String,
     remedy: Option<&'static str>,
     dns_lookup_time_ms: Option<u128>,
+    dns_cached: Option<bool>,
     conn_establish_time_ms: Option<u128>,
     duration_ms: f64,
     paused_by_client_ms: f64,
@@ -74,6 +75,7 @@ impl Process {
             ended: entry.ended.to_string(),
             remedy: entry.remedy,
             dns_lookup_time_ms: entry.lookup.map(|time| time.as_millis()),
+            dns_cached: entry.lookup.map(|_| entry.lookup_cached),
             conn_establish_time_ms: entry.connect.map(|time| time.as_millis()),
             duration_ms: millis(entry.duration),
             paused_by_client_ms: millis(entry.paused_by_client),
@@ -143,6 +145,7 @@ mod tests {
                 "ended": "complete",
                 "remedy": null,
                 "dns_lookup_time_ms": 1,
+                "dns_cached": true,
                 "conn_establish_time_ms": 20,
                 "duration_ms": 12.345,
                 "paused_by_client_ms": 1.5,
@@ -177,7 +180,7 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains(r#""\u007f\u009b31m\u2028\u202e\ufeff\ud83d\ude00\u00e9""#), "{text}");
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["user_agent"], hidden);
-        for absent in ["status", "outbound_remote_addr", "dns_lookup_time_ms", "conn_establish_time_ms"] {
+        for absent in ["status", "outbound_remote_addr", "dns_lookup_time_ms", "dns_cached", "conn_establish_time_ms"] {
             assert_eq!(line[absent], Value::Null, "{absent}");
         }
     }

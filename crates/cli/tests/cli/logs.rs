@@ -98,6 +98,7 @@ fn json_of_a_request() {
         ("ended", "complete".into()),
         ("remedy", Value::Null),
         ("dns_lookup_time_ms", Value::Null),
+        ("dns_cached", Value::Null),
     ] {
         assert_eq!(line[field], value, "{field} of {line}");
     }

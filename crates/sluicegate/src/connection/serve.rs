@@ -410,5 +410,6 @@ async fn reach<C: Transport, P: Policy>(
 fn note<P: Policy>(story: &mut Story<'_, P>, reached: &Reached) {
     story.origin = reached.address;
     story.lookup = reached.lookup;
+    story.is_known = reached.is_known;
     story.connect = reached.connect;
 }

@@ -30,7 +30,7 @@ pub(crate) enum Leads {
 pub(crate) async fn leads(resolver: &Resolver, host: Host<'_>, ip: IpAddr) -> Leads {
     let Host::Name(name) = host else { return Leads::Here };
     let asking = async {
-        let Found { addresses, later } = match resolver.look_again(name).await {
+        let Found { addresses, later, .. } = match resolver.look_again(name).await {
             Some(Ok(found)) => found,
             None | Some(Err(Fault::NoSuchName(_))) => return Leads::Elsewhere,
             Some(Err(_)) => return Leads::Unknown,

@@ -126,7 +126,7 @@ impl Resolver {
         match (found, stale) {
             (Ok(Shared { addresses, later }), _) => {
                 let later = later.map(|later| -> Later { Box::pin(async move { later.await.to_vec() }) });
-                Ok(Found { addresses: addresses.to_vec(), later })
+                Ok(Found { addresses: addresses.to_vec(), later, is_known: false })
             }
             (Err(Failure::Silent | Failure::Unreachable(_) | Failure::Rejected { .. }), Some(stale)) => {
                 self.state().cache.extend(key, Instant::now());
@@ -221,7 +221,7 @@ fn is_localhost(name: &str) -> bool {
 
 fn known(name: &str, found: Remembered) -> Result<Found, Fault> {
     let addresses = found.ok_or_else(|| Fault::NoSuchName(name.to_owned()))?;
-    Ok(Found { addresses: addresses.to_vec(), later: None })
+    Ok(Found { addresses: addresses.to_vec(), later: None, is_known: true })
 }
 
 fn fault(name: &str, failure: Failure) -> Fault {

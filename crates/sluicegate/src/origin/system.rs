@@ -60,7 +60,7 @@ impl Resolver {
         if addresses.is_empty() {
             return Err(Fault::NoSuchName(name.to_owned()));
         }
-        Ok(Found { addresses, later: None })
+        Ok(Found { addresses, later: None, is_known: false })
     }
 }
 

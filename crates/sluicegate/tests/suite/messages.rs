@@ -197,7 +197,7 @@ fn a_large_response_head_is_relayed_up_to_its_limit() {
     assert_eq!(answer.status(), 502);
     let text = answer.text();
     assert!(text.contains("head of the origin's response") && !text.contains("send fewer"), "{text}");
-    assert!(text.contains("65536 bytes") && text.contains("max-response-head"), "{text}");
+    assert!(text.contains("65536 bytes") && text.contains("response_head.bytes"), "{text}");
 }
 
 /// Large heads take memory that nobody has set aside; or it is not given back.

@@ -460,3 +460,14 @@ async fn a_family_that_is_not_to_be_asked_for_is_not() {
     assert_eq!(machine.find("six.test").await, Ok(ips(&["::5"])));
     assert_eq!(server.asked(), [("web.test".to_owned(), V4)]);
 }
+
+/// The log says that a server was asked, or was not.
+#[tokio::test]
+async fn what_asked_nobody_says_so() {
+    let server = Server::new([("web.test", V4, says(&["10.0.0.1"])), ("web.test", V6, nothing())]).await;
+    let machine = Machines::new(&[server.address], "", "10.0.0.7 pin.test\n");
+    for (name, is_known) in [("web.test", false), ("web.test", true), ("pin.test", true), ("localhost", true)] {
+        let found = machine.resolver.lookup(name).await.unwrap();
+        assert_eq!(found.is_known, is_known, "{name}");
+    }
+}

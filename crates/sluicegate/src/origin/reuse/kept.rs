@@ -221,7 +221,7 @@ mod tests {
 
     fn reached(stream: Upstream, address: SocketAddr) -> Reached {
         let (address, lending) = (Some(address), Lending::Anyone);
-        Reached { stream, address, lending, is_by_name: true, lookup: None, connect: None }
+        Reached { stream, address, lending, is_by_name: true, lookup: None, is_known: false, connect: None }
     }
 
     #[tokio::test]
