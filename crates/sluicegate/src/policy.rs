@@ -124,8 +124,8 @@ pub trait Policy: Send + Sync + 'static {
 
     /// Called for each request that was refused before `admit` could be asked: a head that breaks a rule or
     /// came too slowly, or for which there was no memory. And for each client that was turned away before it could ask for
-    /// anything: not accepted ([`Fault::NotAccepted`](crate::Fault::NotAccepted)), or one too many
-    /// ([`Fault::TooManyConnections`](crate::Fault::TooManyConnections)); then the request is empty.
+    /// anything: not accepted ([`Fault::NotAccepted`]), or one too many
+    /// ([`Fault::TooManyConnections`]); then the request is empty.
     fn refused(&self, _record: &Record<'_>) {}
 }
 
