@@ -237,6 +237,7 @@ async fn what_is_stale_is_stale_to_a_task_that_has_used_its_turn_up() {
     let near = Tcp::connect(listener.local_addr().unwrap()).await.unwrap();
     let (far, _) = listener.accept().await.unwrap();
     assert!(!near.is_stale(false) && !near.is_stale(true));
+    far.writable().await.unwrap();
     far.try_write(b"x").unwrap();
     timeout(SOON, poll_fn(|cx| near.poll_readable(cx))).await.unwrap().unwrap();
     let turns = tokio::sync::Semaphore::new(1);
