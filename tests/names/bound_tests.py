@@ -37,9 +37,9 @@ def answers_of_64_kb(binary):
 
 @test
 def answers_of_64_kb_within_a_total(binary):
-    """400 look-ups of answers of 64 KB stay within --memory-total; who finds no room is told so by 503."""
-    grown, told = growth(binary, "--memory-total", "8MiB")
-    check(grown < 12 * MIB, f"it grew by {grown / MIB:.1f} MiB with --memory-total 8MiB")
+    """400 look-ups of answers of 64 KB stay within --max-memory; who finds no room is told so by 503."""
+    grown, told = growth(binary, "--max-memory", "8MiB")
+    check(grown < 12 * MIB, f"it grew by {grown / MIB:.1f} MiB with --max-memory 8MiB")
     wrong = [str(one) for one in told if not one.reached and one.status != 503]
     check(not wrong, f"{len(wrong)} were told something else: {wrong[:2]}")
     check(sum(bool(one.reached) for one in told) > 40, "fewer than 40 of 400 were served")

@@ -31,7 +31,7 @@ BUGS = [
     ("no-hangup-watch", "promptness", "exchange.rs",
      "            how = client.hangup(watch(limits)) => return Err(Stop::Gone(how)),\n            alarm",
      "            alarm"),
-    ("half-close-ignored", "promptness", "exchange.rs", "HalfClose::Allow => Watch::Reset", "HalfClose::Allow => Watch::Fin"),
+    ("half-close-ignored", "promptness", "exchange.rs", "ClientFin::Allow => Watch::Reset", "ClientFin::Allow => Watch::Fin"),
     ("eager-read-without-limit", "bound", "buffer.rs",
      "self.raw.end >= self.pool.size && !self.can_compact()", "self.raw.end > self.pool.size"),
     ("buffer-one-larger", "bound", "buffer.rs", "vec![0; self.size]", "vec![0; self.size + 1]"),

@@ -22,10 +22,10 @@ pub(crate) use units::{Deadline, Size, SizeOrOff, Span};
 /// The port that squid has made the usual one of HTTP proxies.
 pub(crate) const DEFAULT_PORT: u16 = 3128;
 
-/// An HTTP forward proxy whose memory is bounded by construction.
+/// An HTTP proxy, forward and reverse, whose memory is bounded by construction.
 ///
 /// Without any flag it listens on 127.0.0.1:3128 and serves http:// requests and CONNECT to
-/// programs of this machine.
+/// programs on this machine.
 ///
 /// Sizes take B, KB, MB, GB (powers of 1000) and K, M, G, KiB, MiB, GiB (powers of 1024); times
 /// take ms, s, m, h. A bare number is bytes, or seconds.
@@ -51,14 +51,13 @@ pub(crate) struct Args {
 /// What is done instead of serving clients.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Instead {
-    /// Show where a name leads, who was asked, and what came
+    /// Look up a name as the proxy would, and show which servers were asked and what they answered
     ///
-    /// As the proxy would look it up, with --dns-server, --dns-timeout and --prefer. Ends with 0 if the name has
-    /// addresses, else with 1.
+    /// --dns-server, --dns-timeout and --prefer apply. The exit status is 0 if the name has addresses, else 1.
     Resolve {
-        /// The name, as a client would write it
+        /// Name to look up, as a client would write it
         name: String,
-        /// Print one JSON object
+        /// Print the result as one JSON object
         #[arg(long)]
         json: bool,
     },
@@ -68,42 +67,42 @@ pub(crate) enum Instead {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Listening")]
 pub(crate) struct Listening {
-    /// Where to accept clients; may be repeated [default: 127.0.0.1:3128]
+    /// Accept clients on this address and port; may be repeated [default: 127.0.0.1:3128]
     ///
-    /// An address with a port, as 127.0.0.1:3128 or `[::1]:3128`, or localhost:3128 for this machine
-    /// over both families. Each address takes its own family: 0.0.0.0 for IPv4 and `[::]` for IPv6. Port 0 takes a free port and prints it. Addresses that other machines
-    /// can reach need --allow-client.
+    /// For example 127.0.0.1:3128 or `[::1]:3128`, or localhost:3128 for this machine over both IPv4 and IPv6. 0.0.0.0
+    /// accepts IPv4 alone and `[::]` IPv6 alone. Port 0 takes a free port and prints it. An address that other
+    /// machines can reach needs --allow-client.
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Vec<Listen>,
 
-    /// Short for --listen 127.0.0.1:N
+    /// Accept clients on this port of 127.0.0.1; short for --listen 127.0.0.1:N
     #[arg(short, long, value_name = "N", conflicts_with = "listen", value_parser = units::port)]
     pub(crate) port: Option<u16>,
 
-    /// Threads that serve clients [default: one per processor]
+    /// Serve clients with this many threads, 1 to 1024 [default: one per processor]
     #[arg(long, value_name = "N", value_parser = units::workers)]
     pub(crate) workers: Option<usize>,
 
-    /// Client connections at once [default: from the descriptor limit]
+    /// Serve at most this many client connections at once [default: from the limit of open descriptors]
     ///
-    /// Beyond them, the one that has been quiet for longest gives way to a new one: it is kept alive and asks for nothing,
-    /// has said nothing for a second, or not ended its request's head. While none is quiet, new ones wait.
+    /// Beyond that, a new connection takes the place of the one that has been quiet for longest: kept alive without a
+    /// request, silent for a second, or with an incomplete request head. While none is quiet, new connections wait.
     ///
-    /// The soft limit of open descriptors (ulimit -n) is raised to the hard one at the start. Of
-    /// those, 64 and what the workers need are set aside, idle origin connections too; each client
-    /// connection may take two of the rest, one for itself and one for its origin.
+    /// At the start, the soft limit of open descriptors (ulimit -n) is raised to the hard one. 64 of them, those that
+    /// the workers need and those of idle origin connections are set aside; each client connection may take two of
+    /// the rest, one for itself and one for its origin.
     #[arg(long, value_name = "N", value_parser = units::count)]
     pub(crate) max_connections: Option<usize>,
 
-    /// Connections of one client at once; more get 429 [default: no limit but --max-connections]
+    /// Answer 429 to a client's connections beyond this many at once [default: no limit but --max-connections]
     ///
-    /// A client is an IPv4 address or a /64 of IPv6. Behind one address there may be many users.
+    /// A client is an IPv4 address or an IPv6 /64. Many users may share one address.
     #[arg(long, value_name = "N", value_parser = units::count)]
     pub(crate) max_connections_per_client: Option<usize>,
 
-    /// How long a stop waits for what still runs, before it is aborted
+    /// Wait this long for running exchanges after a signal to stop, then abort them
     ///
-    /// SIGINT, SIGTERM and SIGQUIT stop; a second one aborts at once. Container engines kill after 10 s.
+    /// SIGINT, SIGTERM and SIGQUIT stop the proxy; a second one aborts at once. Container engines kill after 10 s.
     #[arg(long, value_name = "TIME", default_value = "8s")]
     pub(crate) shutdown_timeout: Span,
 }
@@ -112,34 +111,33 @@ pub(crate) struct Listening {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Access")]
 pub(crate) struct Access {
-    /// Who may use this proxy; may be repeated [default: 127.0.0.0/8 and ::1]
+    /// Accept clients from this range; may be repeated [default: 127.0.0.0/8 and ::1]
     ///
-    /// A range as 192.168.0.0/16 or fd00::/8, or a single address. It replaces the default.
+    /// A range such as 192.168.0.0/16 or fd00::/8, or a single address. What is given replaces the default.
     #[arg(long, value_name = "CIDR", value_parser = address::range)]
     pub(crate) allow_client: Vec<IpNet>,
 
-    /// What clients may reach although it is guarded; may be repeated [default: none]
+    /// Let clients reach this range although it is guarded; may be repeated [default: none]
     ///
-    /// Clients of a listener that other machines can reach are refused loopback, link-local, the
-    /// metadata services of clouds (169.254.169.254 and others) and this machine's own addresses,
-    /// whatever name leads there, unless a range given here contains them. Clients of a loopback
-    /// listener go where they like (see --guard).
-    #[arg(long, value_name = "CIDR", value_parser = address::range)]
-    pub(crate) allow_range: Vec<IpNet>,
+    /// Clients of a listener that other machines can reach are denied loopback and link-local addresses, the
+    /// metadata services of clouds (169.254.169.254 and others) and this machine's own addresses, whatever name
+    /// leads there, unless a range given here contains them. Clients of a loopback listener may go anywhere
+    /// (see --guard).
+    #[arg(long, alias = "allow-range", value_name = "CIDR", value_parser = address::range)]
+    pub(crate) allow_destination: Vec<IpNet>,
 
-    /// What no client may reach; may be repeated [default: none]
+    /// Keep all clients from reaching this range; may be repeated [default: none]
     ///
-    /// A range, an address, or the word private: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16,
-    /// 100.64.0.0/10, fc00::/7 and fec0::/10. It holds for the clients of every listener. Where
-    /// --allow-range contains an address too, the longer prefix counts, and of two equal ones the
-    /// denial.
-    #[arg(long, value_name = "CIDR", value_parser = address::ranges)]
-    pub(crate) deny_range: Vec<address::Ranges>,
+    /// A range, an address, or the word private: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10, fc00::/7
+    /// and fec0::/10. It applies to the clients of every listener. If --allow-destination contains an address too, the
+    /// longer prefix wins; of two equal ones, the denial.
+    #[arg(long, alias = "deny-range", value_name = "CIDR", value_parser = address::ranges)]
+    pub(crate) deny_destination: Vec<address::Ranges>,
 
-    /// Guard clients of a loopback listener too
+    /// Keep clients of a loopback listener from guarded addresses too
     ///
-    /// For a proxy behind stunnel or ssh -R, whose clients come from elsewhere although they
-    /// connect from this machine.
+    /// For a proxy behind stunnel or ssh -R, whose clients are elsewhere although they connect from this machine.
+    /// --allow-destination says which addresses are guarded.
     #[arg(long)]
     pub(crate) guard: bool,
 }
@@ -148,79 +146,77 @@ pub(crate) struct Access {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Forwarding")]
 pub(crate) struct Forwarding {
-    /// Be the reverse proxy of an origin, for paths with this prefix; may be repeated [default: none]
+    /// Pass requests for paths with this prefix to this origin; may be repeated [default: none]
     ///
-    /// As /=127.0.0.1:8080 or /app=app.internal:8080/base: GET /app/x goes to app.internal:8080 as GET
-    /// /base/x. The longest prefix counts. With this flag nothing is forwarded elsewhere: CONNECT is
-    /// refused, and so is any path without an origin. The origins may be on this machine; --allow-client
-    /// says who may come, as always.
+    /// For example /=127.0.0.1:8080, or /app=app.internal:8080/base: GET /app/x goes to app.internal:8080 as GET
+    /// /base/x. The longest prefix wins. With this flag nothing is forwarded elsewhere: CONNECT and paths without an
+    /// origin are refused. The origins may be on this machine; --allow-client says which clients are accepted.
     #[arg(long, value_name = "PREFIX=ORIGIN", value_parser = units::mount)]
     pub(crate) reverse: Vec<Mount>,
 
-    /// With --reverse: pass the Host on that the client sent, instead of the origin's own
+    /// With --reverse: pass the client's Host to the origin, instead of the origin's own name
     #[arg(long, requires = "reverse")]
     pub(crate) reverse_keep_host: bool,
 
-    /// With --reverse: pass %2f in a path on, for an origin that takes it for a part of a name
+    /// With --reverse: pass on a path that contains %2f, for origins that take it for part of a name
     ///
-    /// Without it, such a path gets 400, because many origins take it for a slash. With it, where the
-    /// slash would lead to another prefix, it still does.
+    /// Without this flag such a path gets 400, because many origins take %2f for a slash. With it, a path whose %2f
+    /// would lead to another prefix if it were a slash still gets 400.
     #[arg(long, requires = "reverse")]
     pub(crate) reverse_keep_encoded_slash: bool,
 
-    /// With --reverse: what becomes of X-Forwarded-For, -Proto and -Host
+    /// With --reverse: replace, append to, remove or keep X-Forwarded-For, -Proto and -Host
     ///
-    /// replace: they name this client alone. append: behind a proxy that is trusted; the client is
-    /// added to -For, and what else that proxy says in X-Forwarded- fields stays. remove: there are
-    /// none. keep: as they came, which any client can forge. Their kin (X-Real-IP, X-Original-URL and
-    /// what else proxies tell origins) is passed on with keep alone.
-    #[arg(long, value_name = "WHAT", default_value = "replace", requires = "reverse")]
+    /// replace: name this client alone. append: for a proxy behind another that it trusts; add the client to -For, and
+    /// keep the other X-Forwarded- fields. remove: send none. keep: pass them on as they came; any client can forge
+    /// them. Related fields (X-Real-IP, X-Original-URL and others that proxies set) are passed on with keep alone.
+    #[arg(long, value_name = "ACTION", default_value = "replace", requires = "reverse")]
     pub(crate) x_forwarded: HopsArg,
 
-    /// With --reverse: the same of Forwarded (RFC 7239)
-    #[arg(long, value_name = "WHAT", default_value = "replace", requires = "reverse")]
+    /// With --reverse: replace, append to, remove or keep Forwarded (RFC 7239)
+    #[arg(long, value_name = "ACTION", default_value = "replace", requires = "reverse")]
     pub(crate) forwarded: HopsArg,
 
-    /// With --reverse: what becomes of fields with _ in their name
+    /// With --reverse: remove or keep fields with _ in their name
     ///
-    /// Or with any character but letters, digits and -. CGI, WSGI and PHP take X_User for X-User. keep
-    /// passes them on, but for those that could be taken for a field that the proxy acts upon or sets.
-    #[arg(long, value_name = "WHAT", default_value = "remove", requires = "reverse")]
+    /// Or with any other character than letters, digits and -. CGI, WSGI and PHP read X_User as X-User. keep
+    /// passes them on, except those that could be read as a field that the proxy acts upon or sets.
+    #[arg(long, value_name = "ACTION", default_value = "remove", requires = "reverse")]
     pub(crate) underscore_fields: KeepArg,
 
-    /// What it means when a client ends its sending side while it waits for its response
+    /// Abort or allow an exchange whose client shuts down its sending side (FIN) before the response
     ///
-    /// abort: it has gone, and the origin's work is cancelled at once. allow: it still reads (as
-    /// in `printf … | nc`), and only a reset says that it has gone.
-    #[arg(long, value_name = "MEANING", default_value = "abort")]
-    pub(crate) half_close: HalfCloseArg,
+    /// abort: treat the client as gone, and cancel the work at the origin at once. allow: send it the response (as for
+    /// `printf … | nc`), and take only a reset for a client that has gone.
+    #[arg(long, alias = "half-close", value_name = "ACTION", default_value = "abort")]
+    pub(crate) client_fin: ClientFinArg,
 
-    /// Pass on upgrades to this protocol too, beside websocket; may be repeated [default: websocket alone]
+    /// Pass on upgrades to this protocol, as to websocket; may be repeated [default: websocket alone]
     ///
-    /// As tcp, for attach and exec of Docker, or SPDY/3.1, for those of Kubernetes. What follows an upgrade is a tunnel. h2c cannot be
-    /// passed on.
-    #[arg(long, value_name = "PROTOCOL")]
-    pub(crate) upgrade: Vec<String>,
+    /// For example tcp, for docker attach and exec, or SPDY/3.1, for kubectl attach and exec. What follows an upgrade is
+    /// a tunnel. h2c cannot be passed on.
+    #[arg(long, alias = "upgrade", value_name = "PROTOCOL")]
+    pub(crate) allow_upgrade: Vec<String>,
 
     /// Do not add Via to requests and responses
     ///
-    /// Some origins turn compression off when they see Via (nginx with `gzip_proxied off`, its
-    /// default). Without it, loops through other proxies are not noticed.
+    /// Some origins turn compression off when they see Via (nginx with `gzip_proxied off`, its default). Without Via,
+    /// loops through other proxies are not noticed.
     #[arg(long)]
     pub(crate) no_via: bool,
 
-    /// Idle origin connections that each worker keeps [default: 512; fewer with few descriptors]
+    /// Keep at most this many idle origin connections per worker [default: 512; fewer with few descriptors]
     #[arg(long, value_name = "N", value_parser = units::count_or_none)]
     pub(crate) max_idle_origins: Option<usize>,
 
-    /// Ask this name server instead of those of /etc/resolv.conf; may be repeated [default: those]
+    /// Ask this name server instead of those in /etc/resolv.conf; may be repeated [default: those]
     ///
-    /// As 10.0.0.53, or with another port than 53 as `[fd00::53]:5353`. They are asked in this order. The hosts
-    /// file and the search list count all the same.
+    /// For example 10.0.0.53, or `[fd00::53]:5353` for another port than 53. They are asked in this order. The hosts
+    /// file and the search list are used all the same.
     #[arg(long, global = true, value_name = "ADDR", value_parser = address::server)]
     pub(crate) dns_server: Vec<SocketAddr>,
 
-    /// Which addresses of a name to try first
+    /// Try addresses of this family first
     #[arg(long, global = true, value_name = "FAMILY", default_value = "ipv6")]
     pub(crate) prefer: FamilyArg,
 }
@@ -232,9 +228,9 @@ pub(crate) enum FamilyArg {
     Ipv6,
 }
 
-/// See [`sluicegate::HalfClose`].
+/// See [`sluicegate::ClientFin`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum HalfCloseArg {
+pub(crate) enum ClientFinArg {
     Abort,
     Allow,
 }
@@ -266,63 +262,64 @@ pub(crate) enum KeepArg {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Deadlines")]
 pub(crate) struct Deadlines {
-    /// From the first byte of a request to the end of its head, or off
+    /// Answer 408 to a request whose head is incomplete this long after its first byte; off: never
     #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().head_timeout))]
     pub(crate) head_timeout: Deadline,
 
-    /// A client connection without a request, or off
+    /// Close a client connection after this long without a request; off: never
     #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().idle_timeout))]
     pub(crate) idle_timeout: Deadline,
 
-    /// An origin connection without a request
+    /// Close an origin connection after this long without a request
     #[arg(long, value_name = "TIME", default_value_t = Span(limits().origin_idle_timeout))]
     pub(crate) origin_idle_timeout: Span,
 
-    /// A request that waits for its share of --memory-total
-    #[arg(long, value_name = "TIME", default_value_t = Span(limits().memory_wait))]
-    pub(crate) memory_wait: Span,
+    /// Answer 503 to a request that has waited this long for its share of --max-memory
+    #[arg(long, alias = "memory-wait", value_name = "TIME", default_value_t = Span(limits().memory_timeout))]
+    pub(crate) memory_timeout: Span,
 
-    /// Looking an origin up and connecting to it, all its addresses together, or off
+    /// Give up looking up and connecting to an origin after this long, all its addresses together; off: never
     #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().connect_timeout))]
     pub(crate) connect_timeout: Deadline,
 
-    /// A name server that does not answer, before the next is asked [default: as resolv.conf says, or 5s]
+    /// Ask the next name server when one has not answered for this long [default: as in resolv.conf, or 5s]
     #[arg(long, global = true, value_name = "TIME")]
     pub(crate) dns_timeout: Option<Span>,
 
-    /// From the end of a request to the head of its response, or off
+    /// Answer 504 when an origin sends no response head for this long after the request; off: never
     #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().response_timeout))]
     pub(crate) response_timeout: Deadline,
 
-    /// No byte of a body in either direction, or off
+    /// Abort an exchange when no byte of a body has moved in either direction for this long; off: never
     #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().body_timeout))]
     pub(crate) body_timeout: Deadline,
 
-    /// No byte of a tunnel in either direction, or off
+    /// Close a tunnel when no byte has moved in either direction for this long; off: never
     #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().tunnel_idle_timeout))]
     pub(crate) tunnel_idle_timeout: Deadline,
 
-    /// The same once one side of the tunnel has ended, or off
+    /// Close a tunnel, once one side has ended, when no byte has moved for this long; off: never
     #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().half_closed_timeout))]
     pub(crate) half_closed_timeout: Deadline,
 
-    /// A client that goes on sending after its last response
+    /// Read a client that goes on sending after its last response for at most this long
     #[arg(long, value_name = "TIME", default_value_t = Span(limits().linger_timeout))]
     pub(crate) linger_timeout: Span,
 
-    /// Silence of a client or origin before TCP asks whether it is still there, or off
+    /// Probe a client or origin that has been silent for this long (TCP keep-alive), at least 1s; off: never
     ///
-    /// It asks three times within as long again, and then takes the connection for ended, tunnels too.
-    #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().keepalive))]
+    /// TCP probes three times within as long again, and then ends the connection, also that of a tunnel.
+    #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().tcp_keepalive))]
     pub(crate) tcp_keepalive: Deadline,
 
-    /// What was sent to an origin and is not acknowledged, before it is taken to have gone, or off
+    /// End an origin connection whose data has gone unacknowledged for this long; off: as the kernel does
     ///
-    /// Not in tunnels, nor once a body of more than 16 KiB is sent: who only reads slowly has not gone.
-    #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().user_timeout))]
+    /// TCP_USER_TIMEOUT (Linux). Not in tunnels, nor once more than 16 KiB of a body have been sent: an origin that only
+    /// reads slowly has not gone.
+    #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().tcp_user_timeout))]
     pub(crate) tcp_user_timeout: Deadline,
 
-    /// A connection that was shut down and does not end, before it is reset, or off
+    /// Reset a connection that has not ended this long after it was shut down; off: never
     #[arg(long, value_name = "TIME", default_value_t = Deadline(limits().abort_timeout))]
     pub(crate) abort_timeout: Deadline,
 }
@@ -331,31 +328,30 @@ pub(crate) struct Deadlines {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Logs")]
 pub(crate) struct Logs {
-    /// Write a line per request to this file, or to the standard output with - [default: none]
+    /// Write a line per request to this file, or to standard output with - [default: none]
     ///
-    /// SIGUSR1 and SIGHUP open the file anew, after it has been renamed. It may be a FIFO: lines wait for its reader. Without this flag, and if the
-    /// standard error is a terminal, a short line per request is shown there. A disk that is full
-    /// or slow never holds requests up: lines are dropped, and a warning says how many.
+    /// SIGUSR1 and SIGHUP reopen the file, after it has been renamed. It may be a FIFO: lines wait for its reader.
+    /// Without this flag, if standard error is a terminal, a short line per request is shown there. A disk that is
+    /// full or slow never delays requests: lines are dropped, and a warning says how many.
     #[arg(long, value_name = "FILE")]
     pub(crate) access_log: Option<PathBuf>,
 
-    /// How lines of the access log look [default: combined]
+    /// Write access log lines in this format [default: combined]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) access_log_format: Option<LogFormat>,
 
-    /// Write query strings too; they often carry secrets
+    /// Include query strings in the access log; they often carry secrets
     #[arg(long)]
     pub(crate) log_query: bool,
 
-    /// What the proxy says about itself on the standard error [default: warn; error with --quiet]
+    /// Write messages of this severity and above to standard error [default: warn; error with --quiet]
     ///
-    /// SIGUSR2 prints the table of live connections there, whatever the level: what each is doing,
-    /// and who keeps it waiting. A terminal or pipe that takes nothing never holds requests up:
-    /// lines are dropped, and one says how many.
+    /// SIGUSR2 prints a table of the live connections there, whatever the level: what each is doing, and who keeps it
+    /// waiting. A terminal or pipe that takes nothing never delays requests: lines are dropped, and one says how many.
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log_level: Option<LogLevel>,
 
-    /// Say nothing on the standard error but errors
+    /// Write only errors to standard error
     #[arg(short, long)]
     pub(crate) quiet: bool,
 }
@@ -369,7 +365,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// From which severity on something is said.
+/// The least severity of a message that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogLevel {
     Error,
@@ -400,6 +396,10 @@ mod tests {
 
     use super::*;
 
+    /// What a help begins with that names a thing instead of saying what the flag does.
+    const NO_VERBS: [&str; 14] =
+        ["A", "An", "The", "No", "What", "How", "Who", "Where", "When", "Which", "From", "Size", "Time", "Number"];
+
     #[test]
     fn flags_are_consistent() {
         Args::command().debug_assert();
@@ -419,9 +419,35 @@ mod tests {
             }
             assert!(arg.get_help_heading().is_some(), "{flag} stands under no heading");
             let help = arg.get_help().expect("every flag has help").to_string();
+            let does = help.trim_start_matches("With --reverse: ").split(' ').next().expect("it has a word");
+            assert!(!NO_VERBS.contains(&does), "the help of {flag} does not say what it does: {help}");
             let is_switch = !arg.get_action().takes_values();
             let says_default = help.contains("[default: ") || !arg.get_default_values().is_empty();
             assert!(is_switch || says_default || flag == "--port", "{flag} does not say its default");
+        }
+    }
+
+    /// The names from before the first release, which work for one more.
+    #[test]
+    fn former_names_work_and_are_not_shown() {
+        let read = |arguments: &[&str]| {
+            let program = std::iter::once("sluicegate");
+            format!("{:?}", Args::read(program.chain(arguments.iter().copied()).map(Into::into)).unwrap())
+        };
+        let help = Args::command().render_long_help().to_string();
+        for (name, former, value) in [
+            ("--allow-destination", "--allow-range", "10.0.0.0/8"),
+            ("--deny-destination", "--deny-range", "private"),
+            ("--client-fin", "--half-close", "allow"),
+            ("--allow-upgrade", "--upgrade", "tcp"),
+            ("--max-unsent", "--unsent", "off"),
+            ("--max-memory", "--memory-total", "1GiB"),
+            ("--memory-timeout", "--memory-wait", "7s"),
+            ("--splice-memory", "--bulk-total", "0"),
+        ] {
+            assert_ne!(read(&[name, value]), read(&[]), "{name}");
+            assert_eq!(read(&[name, value]), read(&[former, value]), "{name} {former}");
+            assert!(help.contains(&format!("{name} <")) && !help.contains(&format!("{former} <")), "{name} {former}");
         }
     }
 

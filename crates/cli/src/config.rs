@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluicegate::limits::{Family, Names, SocketBuffers};
-use sluicegate::{HalfClose, Hops, LimitError, Limits, Reverse};
+use sluicegate::{ClientFin, Hops, LimitError, Limits, Reverse};
 use tracing::level_filters::LevelFilter;
 
 use crate::args::{
-    Access, Args, DEFAULT_PORT, Deadlines, FamilyArg, Forwarding, HalfCloseArg, HopsArg, Instead, KeepArg, Listen,
+    Access, Args, ClientFinArg, DEFAULT_PORT, Deadlines, FamilyArg, Forwarding, HopsArg, Instead, KeepArg, Listen,
     LogFormat, LogLevel, Logs, Mount, Size, Sizes,
 };
 use crate::rules::{Ranges, Rules};
@@ -58,13 +58,13 @@ impl Config {
     pub(crate) fn new(args: Args) -> Result<Self, String> {
         let listen = listen(&args)?;
         let Args { instead, listening, access, forwarding, sizes, deadlines, logs } = args;
-        let half_close = match forwarding.half_close {
-            HalfCloseArg::Abort => HalfClose::Abort,
-            HalfCloseArg::Allow => HalfClose::Allow,
+        let client_fin = match forwarding.client_fin {
+            ClientFinArg::Abort => ClientFin::Abort,
+            ClientFinArg::Allow => ClientFin::Allow,
         };
-        let mut limits = limits(&sizes, &deadlines, half_close);
+        let mut limits = limits(&sizes, &deadlines, client_fin);
         limits.names = names(&forwarding, &deadlines);
-        limits.upgrades.clone_from(&forwarding.upgrade);
+        limits.upgrades.clone_from(&forwarding.allow_upgrade);
         limits.max_connections_per_client = listening.max_connections_per_client;
         limits.check().map_err(|error| of_flag(&error))?;
         let workers = listening.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
@@ -144,8 +144,8 @@ fn reverse(forwarding: &Forwarding) -> Result<Option<Reverse>, String> {
 }
 
 fn rules(access: Access) -> Rules {
-    let denied = access.deny_range.into_iter().flat_map(|ranges| ranges.0).collect();
-    let ranges = Ranges { allowed: access.allow_range, denied, guards_all: access.guard };
+    let denied = access.deny_destination.into_iter().flat_map(|ranges| ranges.0).collect();
+    let ranges = Ranges { allowed: access.allow_destination, denied, guards_all: access.guard };
     Rules::new(access.allow_client, ranges)
 }
 
@@ -158,7 +158,7 @@ fn hops(hops: HopsArg) -> Hops {
     }
 }
 
-fn limits(sizes: &Sizes, deadlines: &Deadlines, half_close: HalfClose) -> Limits {
+fn limits(sizes: &Sizes, deadlines: &Deadlines, client_fin: ClientFin) -> Limits {
     let mut limits = Limits::default();
     limits.client_buffer = sizes.client_buffer.bytes();
     limits.origin_buffer = sizes.origin_buffer.bytes();
@@ -166,15 +166,15 @@ fn limits(sizes: &Sizes, deadlines: &Deadlines, half_close: HalfClose) -> Limits
     limits.head.fields = sizes.max_fields;
     limits.response_head.bytes = sizes.max_response_head.bytes();
     limits.response_head.fields = sizes.max_response_fields;
-    limits.memory_total = sizes.memory_total.map(Size::bytes);
-    limits.bulk_total = sizes.bulk_total.bytes();
-    limits.memory_wait = deadlines.memory_wait.0;
-    limits.half_close = half_close;
+    limits.max_memory = sizes.max_memory.map(Size::bytes);
+    limits.splice_memory = sizes.splice_memory.bytes();
+    limits.memory_timeout = deadlines.memory_timeout.0;
+    limits.client_fin = client_fin;
     limits.head_timeout = deadlines.head_timeout.0;
     limits.idle_timeout = deadlines.idle_timeout.0;
     limits.origin_idle_timeout = deadlines.origin_idle_timeout.0;
-    limits.keepalive = deadlines.tcp_keepalive.0;
-    limits.user_timeout = deadlines.tcp_user_timeout.0;
+    limits.tcp_keepalive = deadlines.tcp_keepalive.0;
+    limits.tcp_user_timeout = deadlines.tcp_user_timeout.0;
     limits.connect_timeout = deadlines.connect_timeout.0;
     limits.response_timeout = deadlines.response_timeout.0;
     limits.body_timeout = deadlines.body_timeout.0;
@@ -183,8 +183,8 @@ fn limits(sizes: &Sizes, deadlines: &Deadlines, half_close: HalfClose) -> Limits
     limits.linger_timeout = deadlines.linger_timeout.0;
     limits.linger_bytes = sizes.linger_bytes.0;
     limits.abort_timeout = deadlines.abort_timeout.0;
-    limits.unsent = sizes.unsent.0;
-    limits.spelled = flag;
+    limits.max_unsent = sizes.max_unsent.0;
+    limits.setting_name = flag;
     limits.sockets = SocketBuffers {
         client_send: sizes.client_send_buffer,
         client_receive: sizes.client_receive_buffer,
@@ -198,7 +198,7 @@ fn limits(sizes: &Sizes, deadlines: &Deadlines, half_close: HalfClose) -> Limits
 fn of_flag(error: &LimitError) -> String {
     let LimitError { name, value, .. } = error;
     let rule = match *name {
-        "memory_total" => "at least what one connection may hold (--explain-memory says how much)",
+        "max_memory" => "at least what one connection may hold (--explain-memory says how much)",
         _ => error.rule,
     };
     format!("{} is {value}; it must be {rule}", flag(name))
@@ -212,9 +212,7 @@ fn flag(field: &'static str) -> Cow<'static, str> {
         "response_head.bytes" => "--max-response-head",
         "response_head.fields" => "--max-response-fields",
         "names.timeout" => "--dns-timeout",
-        "keepalive" => "--tcp-keepalive",
-        "user_timeout" => "--tcp-user-timeout",
-        "upgrades" => "--upgrade",
+        "upgrades" => "--allow-upgrade",
         _ => return format!("--{}", field.replace('_', "-")).into(),
     })
 }
@@ -274,8 +272,8 @@ mod tests {
             |limits| limits.response_head.fields = 0,
             |limits| limits.max_connections = 0,
             |limits| limits.max_connections_per_client = Some(0),
-            |limits| limits.memory_total = Some(0),
-            |limits| limits.keepalive = Some(Duration::ZERO),
+            |limits| limits.max_memory = Some(0),
+            |limits| limits.tcp_keepalive = Some(Duration::ZERO),
             |limits| limits.head_timeout = Some(Duration::ZERO),
             |limits| limits.idle_timeout = Some(Duration::ZERO),
             |limits| limits.connect_timeout = Some(Duration::ZERO),
@@ -285,7 +283,7 @@ mod tests {
             |limits| limits.half_closed_timeout = Some(Duration::ZERO),
             |limits| limits.abort_timeout = Some(Duration::ZERO),
             |limits| limits.names.timeout = Some(Duration::ZERO),
-            |limits| limits.user_timeout = Some(Duration::ZERO),
+            |limits| limits.tcp_user_timeout = Some(Duration::ZERO),
         ];
         let command = <Args as clap::CommandFactory>::command();
         let flags: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
@@ -311,8 +309,8 @@ mod tests {
         let all = [client_send, client_receive, origin_send, origin_receive];
         assert_eq!(all, [4096, 5120, 6144, 7168].map(Some));
         assert_eq!(limits_of(&[]).sockets, SocketBuffers::default());
-        assert_eq!(limits_of(&["--unsent=32KiB"]).unsent, Some(32_768));
-        assert_eq!(limits_of(&["--unsent=off"]).unsent, None);
-        assert_eq!(limits_of(&[]).unsent, Limits::default().unsent);
+        assert_eq!(limits_of(&["--max-unsent=32KiB"]).max_unsent, Some(32_768));
+        assert_eq!(limits_of(&["--max-unsent=off"]).max_unsent, None);
+        assert_eq!(limits_of(&[]).max_unsent, Limits::default().max_unsent);
     }
 }

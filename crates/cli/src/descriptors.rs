@@ -32,8 +32,8 @@ const PER_PIPE: u64 = 2;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Shares {
     pub(crate) max_connections: usize,
-    /// See `Limits::bulk_total`.
-    pub(crate) bulk_total: usize,
+    /// See `Limits::splice_memory`.
+    pub(crate) splice_memory: usize,
     /// Per worker.
     pub(crate) max_idle_origins: usize,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Shares {
 pub(crate) fn shares(config: &Config) -> anyhow::Result<Shares> {
     let addresses = config.listen.iter().map(|listen| listen.addresses().len()).sum();
     let limit = raise_limit();
-    let bulk = config.limits.bulk();
+    let bulk = config.limits.splice_bound();
     let shares = share(limit, config.workers, addresses, bulk, config.max_connections, config.max_idle_origins)?;
     tracing::info!(limit, ?shares, "descriptors");
     Ok(shares)
@@ -113,8 +113,8 @@ fn share(
         );
     }
     let max_connections = connections.or_else(|| usize::try_from(for_clients).ok()).unwrap_or(usize::MAX).max(1);
-    let bulk_total = usize::try_from(pipes).unwrap_or(0).saturating_mul(PIPE);
-    Ok(Shares { max_connections, bulk_total, max_idle_origins: usize::try_from(idle).unwrap_or(usize::MAX) })
+    let splice_memory = usize::try_from(pipes).unwrap_or(0).saturating_mul(PIPE);
+    Ok(Shares { max_connections, splice_memory, max_idle_origins: usize::try_from(idle).unwrap_or(usize::MAX) })
 }
 
 #[cfg(test)]
@@ -125,22 +125,23 @@ mod tests {
     fn all_of_it_fits_under_the_limit() {
         for (limit, workers) in [(116, 1), (256, 1), (1024, 2), (1024, 32), (65_536, 8), (1 << 20, 64), (u64::MAX, 64)]
         {
-            let Shares { max_connections, bulk_total, max_idle_origins } =
+            let Shares { max_connections, splice_memory, max_idle_origins } =
                 share(limit, workers, 2, 16 << 20, None, None).unwrap();
             // Where there is a single place, nothing is left for those that wait.
             let listeners = if max_connections > 1 { 2 * 2 } else { 2 };
-            let used = 64 + 2 * bulk_total / PIPE + workers * (24 + listeners + max_idle_origins) + 2 * max_connections;
+            let used =
+                64 + 2 * splice_memory / PIPE + workers * (24 + listeners + max_idle_origins) + 2 * max_connections;
             assert!(used as u64 <= limit.max(116), "{limit} {workers}: {used}");
             assert!(max_connections >= 1 && max_idle_origins <= 512);
         }
         let usual = share(1024, 2, 1, 16 << 20, None, None).unwrap();
-        assert_eq!(usual, Shares { max_connections: 317, bulk_total: 8 << 20, max_idle_origins: 105 });
+        assert_eq!(usual, Shares { max_connections: 317, splice_memory: 8 << 20, max_idle_origins: 105 });
     }
 
     #[test]
     fn the_user_decides() {
         let asked = share(1024, 2, 1, 0, Some(5000), Some(7)).unwrap();
-        assert_eq!(asked, Shares { max_connections: 5000, bulk_total: 0, max_idle_origins: 7 });
+        assert_eq!(asked, Shares { max_connections: 5000, splice_memory: 0, max_idle_origins: 7 });
     }
 
     #[test]

@@ -37,15 +37,15 @@ pub(crate) fn memory(config: &Config, max_connections: usize) -> String {
 }
 
 fn sum(config: &Config, bound: usize, max_connections: usize) -> String {
-    let bulk = config.limits.bulk();
+    let bulk = config.limits.splice_bound();
     let from = if config.max_connections.is_some() { "" } else { ", from the limit of open descriptors" };
     let limit = format!("--max-connections {max_connections}{from}");
-    match config.limits.memory_total {
+    match config.limits.max_memory {
         Some(total) => {
             let at_once = total.saturating_sub(bulk).checked_div(bound).unwrap_or(0).min(max_connections);
             format!(
-                "{total:>12} for all (--memory-total): {at_once} connections work at once ({limit})\n\
-                 {bulk:>12} of them in pipes of the kernel (--bulk-total)\n"
+                "{total:>12} for all (--max-memory): {at_once} connections work at once ({limit})\n\
+                 {bulk:>12} of them in pipes of the kernel (--splice-memory)\n"
             )
         }
         None => {
@@ -53,7 +53,7 @@ fn sum(config: &Config, bound: usize, max_connections: usize) -> String {
             let total = most.saturating_mul(max_connections).saturating_add(bulk);
             format!(
                 "{total:>12} for all: {max_connections} connections work at once ({limit})\n\
-                 {bulk:>12} of them in pipes of the kernel (--bulk-total)\n"
+                 {bulk:>12} of them in pipes of the kernel (--splice-memory)\n"
             )
         }
     }
@@ -61,9 +61,9 @@ fn sum(config: &Config, bound: usize, max_connections: usize) -> String {
 
 /// Two lines about what is not ours.
 fn kernel(config: &Config) -> String {
-    let unsent = match config.limits.unsent {
-        Some(_) => format!("at most {} that is not yet on its way (--unsent)", SizeOrOff(config.limits.unsent)),
-        None => "whatever a peer leaves unread, up to megabytes (--unsent off)".to_owned(),
+    let unsent = match config.limits.max_unsent {
+        Some(_) => format!("at most {} that is not yet on its way (--max-unsent)", SizeOrOff(config.limits.max_unsent)),
+        None => "whatever a peer leaves unread, up to megabytes (--max-unsent off)".to_owned(),
     };
     let sockets = config.limits.sockets;
     let size = |set: Option<usize>| set.map_or("the kernel's to size".to_owned(), |bytes| Size::of(bytes).to_string());

@@ -52,7 +52,7 @@ impl Policy for Clients {
     }
 }
 
-/// `--allow-range`, `--deny-range`, `--guard`.
+/// `--allow-destination`, `--deny-destination`, `--guard`.
 pub(crate) struct Destinations(Arc<Rules>);
 
 impl Policy for Destinations {

@@ -16,7 +16,7 @@ use sluicegate::{Client, Fault, is_local};
 /// How many bits stand before the IPv4 address that an IPv6 address carries.
 const BEFORE_IPV4: u8 = 96;
 
-/// The rules of `--allow-client`, `--allow-range`, `--deny-range` and `--guard`.
+/// The rules of `--allow-client`, `--allow-destination`, `--deny-destination` and `--guard`.
 #[derive(Debug)]
 pub(crate) struct Rules {
     /// Empty: this machine only.
@@ -80,7 +80,7 @@ impl Rules {
     fn judge(&self, address: IpAddr, carried: Option<Ipv4Addr>, is_guarded: bool) -> Result<(), Fault> {
         let (denied, allowed) = [&self.denied, &self.allowed].map(|nets| longest(nets, address, carried)).into();
         if denied.is_some() && denied >= allowed {
-            return Err(Fault::Denied(refusal(address, carried, "closed by the proxy's --deny-range", "")));
+            return Err(Fault::Denied(refusal(address, carried, "closed by the proxy's --deny-destination", "")));
         }
         if allowed.is_some() || !is_guarded {
             return Ok(());
@@ -88,7 +88,8 @@ impl Rules {
         match guard::kind(carried.map_or(address, IpAddr::V4), |ip| self.is_local(ip)) {
             Ok(None) => Ok(()),
             Ok(Some(kind)) => {
-                let remedy = format!("; start sluicegate with --allow-range {} to permit it", IpNet::from(address));
+                let remedy =
+                    format!("; start sluicegate with --allow-destination {} to permit it", IpNet::from(address));
                 Err(Fault::Denied(refusal(address, carried, kind, &remedy)))
             }
             Err(_) => Err(Fault::Capacity),
@@ -356,12 +357,12 @@ mod tests {
         let said = |ip: &str| none.permits(&through("0.0.0.0:1"), ip.parse().unwrap()).unwrap_err().to_string();
         assert_eq!(
             said("127.0.0.1"),
-            "127.0.0.1 is a loopback address; start sluicegate with --allow-range 127.0.0.1/32 to permit it"
+            "127.0.0.1 is a loopback address; start sluicegate with --allow-destination 127.0.0.1/32 to permit it"
         );
         assert_eq!(
             said("64:ff9b::a9fe:a9fe"),
             "64:ff9b::a9fe:a9fe leads to 169.254.169.254, a link-local address; \
-             start sluicegate with --allow-range 64:ff9b::a9fe:a9fe/128 to permit it"
+             start sluicegate with --allow-destination 64:ff9b::a9fe:a9fe/128 to permit it"
         );
     }
 }

@@ -97,7 +97,7 @@ fn proxy(config: &Config, shares: &Shares, log: Option<Arc<AccessLog>>) -> anyho
     let mut limits = config.limits.clone();
     limits.max_connections = shares.max_connections;
     limits.max_idle_origins = shares.max_idle_origins;
-    limits.bulk_total = shares.bulk_total;
+    limits.splice_memory = shares.splice_memory;
     let house = house(config, log);
     Ok(sluicegate::Proxy::builder().limits(limits).via(config.via).policy(house).build()?)
 }

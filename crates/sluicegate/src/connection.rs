@@ -46,7 +46,7 @@ pub(crate) struct Busy<'w> {
     is_pipelined: bool,
     /// The host that its flow shows.
     shown: String,
-    /// Its share of `Limits::memory_total`, while it may hold anything.
+    /// Its share of `Limits::max_memory`, while it may hold anything.
     memory: Share<'w>,
 }
 
@@ -375,7 +375,7 @@ async fn reserve<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy
         return Ok(());
     }
     cx.flow.enter(Phase::Admitting);
-    cx.flow.allow(Some(cx.worker.limits().memory_wait));
+    cx.flow.allow(Some(cx.worker.limits().memory_timeout));
     tokio::select! { biased;
         () = busy.memory.take() => {}
         _ = cx.client.hangup(watch(cx.worker.limits())) => return Err(Asks::Gone),

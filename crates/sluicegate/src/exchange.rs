@@ -20,7 +20,7 @@ pub(crate) use self::larger::Larger;
 use crate::edits::{Edits, Room};
 use crate::flow::{Alarm, BodySource, Flow, Phase};
 use crate::forward::{self, Offers, ResponseRoute};
-use crate::limits::{HalfClose, Limits};
+use crate::limits::{ClientFin, Limits};
 use crate::pipe::{Encoding, Pipe};
 use crate::policy::{OriginResponse, Policy};
 use crate::record::{Client, Extensions, Fault};
@@ -191,9 +191,9 @@ pub(crate) async fn attend<C: Transport, T>(
 
 /// What of a client counts as its going.
 pub(crate) fn watch(limits: &Limits) -> Watch {
-    match limits.half_close {
-        HalfClose::Abort => Watch::Fin,
-        HalfClose::Allow => Watch::Reset,
+    match limits.client_fin {
+        ClientFin::Abort => Watch::Fin,
+        ClientFin::Allow => Watch::Reset,
     }
 }
 
@@ -241,7 +241,7 @@ async fn upload<C: Transport, O: Transport>(
 /// Reads the client up to its buffer, and no further; ends when the client has.
 async fn eager_read<C: Transport>(client: &C, request: &mut Pipe<'_>, limits: &Limits, flow: &Flow) -> Stop {
     match transport::attended_fill(request, client, flow.upward()).await {
-        Ok(()) if limits.half_close == HalfClose::Allow => pending().await,
+        Ok(()) if limits.client_fin == ClientFin::Allow => pending().await,
         Ok(()) => Stop::Gone(Hangup::Fin),
         Err(_) => Stop::Gone(Hangup::Reset),
     }

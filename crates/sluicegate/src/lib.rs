@@ -54,7 +54,7 @@
 //!
 //! **What this crate does not decide for you.** Without a policy whoever reaches the listener may go everywhere that this machine may,
 //! to its own loopback too (not to its own listeners: that would be a loop). A listener that others can reach needs `accept`, and
-//! `address`; the binary's flags `--allow-client` and `--allow-range` are two such policies, and [`is_local`] helps to write them.
+//! `address`; the binary's flags `--allow-client` and `--allow-destination` are two such policies, and [`is_local`] helps to write them.
 //!
 //! # The flow of an exchange
 //!
@@ -78,9 +78,9 @@
 //! # The bound
 //!
 //! What a connection holds never exceeds [`Limits::bound`], whatever client and origin do: 16 KiB of each direction and the heads,
-//! 159 KiB at most with the defaults (96 more while the head of its response is larger than 16 KiB), some hundred bytes in use. [`Limits::memory_total`] bounds the sum over all connections.
+//! 159 KiB at most with the defaults (96 more while the head of its response is larger than 16 KiB), some hundred bytes in use. [`Limits::max_memory`] bounds the sum over all connections.
 //! A policy's own values, and the one piece that a [`Sender`] or stream has in hand, come on top. The kernel's buffers are
-//! bounded by [`Limits::unsent`] and [`Limits::sockets`].
+//! bounded by [`Limits::max_unsent`] and [`Limits::sockets`].
 //!
 //! # Answers of your own
 //!
@@ -192,7 +192,7 @@ pub mod fuzzing {
 pub use body::{Body, ClientGone, Sender};
 pub use edits::EditError;
 pub use flow::ConnectionState;
-pub use limits::{Bound, HalfClose, LimitError, Limits};
+pub use limits::{Bound, ClientFin, LimitError, Limits};
 pub use origin::{Checked, Connected, Connecting, Connector, Dial};
 pub use policy::{AllowAll, Origin, OriginError, OriginResponse, Policy, Request, Route, Verdict};
 pub use proxy::{Builder, Proxy};

@@ -9,7 +9,7 @@ use sluicegate_http1::fields::is_token;
 
 /// What a client's FIN means while its exchange runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum HalfClose {
+pub enum ClientFin {
     /// The client has gone: the origin's work is cancelled at once.
     #[default]
     Abort,
@@ -57,27 +57,27 @@ pub struct Limits {
     pub response_head: HeadLimits,
     /// Bytes for all connections at once, over all workers: each that is not idle reserves its
     /// whole bound, and waits for it; a tunnel in which nothing is on its way gives it back meanwhile. Default `None`: `max_connections` times the bound.
-    pub memory_total: Option<usize>,
-    /// How long a request waits for `memory_total` before it is answered with 503. Default 1 s.
-    pub memory_wait: Duration,
+    pub max_memory: Option<usize>,
+    /// How long a request waits for `max_memory` before it is answered with 503. Default 1 s.
+    pub memory_timeout: Duration,
     /// Bytes of all pipes of the kernel together that long bodies may move through (Linux; 256 KiB
-    /// each). They are part of `memory_total`, and no more than a quarter of it; 0: none. Default 16 MiB.
-    pub bulk_total: usize,
+    /// each). They are part of `max_memory`, and no more than a quarter of it; 0: none. Default 16 MiB.
+    pub splice_memory: usize,
     /// Bytes that the kernel takes for a peer beyond what is on its way (`TCP_NOTSENT_LOWAT`); Linux
     /// only. Default 64 KiB (docs/memory.md).
-    pub unsent: Option<u32>,
+    pub max_unsent: Option<u32>,
     /// Sizes of the kernel's buffers.
     pub sockets: SocketBuffers,
     /// How names are looked up.
     pub names: Names,
     /// How long a peer may be silent before TCP asks whether it is still there: three times within as long again, and then its
     /// connection has ended. Clients, origins and tunnels. At least 1 s, or `None`: never. Default 30 s.
-    pub keepalive: Option<Duration>,
+    pub tcp_keepalive: Option<Duration>,
     /// How long what was sent to an origin may stay unacknowledged (`TCP_USER_TIMEOUT`, Linux), before its connection has
     /// ended. Not in tunnels, nor while a body of more than 16 KiB is sent, nor for clients: Linux counts the time for
     /// which a peer that is there does not read, and for them the other deadlines say how long that may be. `None`: what the kernel
-    /// thinks right, about 15 min. Default 60 s, which is when `keepalive` gives a silent peer up.
-    pub user_timeout: Option<Duration>,
+    /// thinks right, about 15 min. Default 60 s, which is when `tcp_keepalive` gives a silent peer up.
+    pub tcp_user_timeout: Option<Duration>,
     /// Client connections at once, over all listeners. Beyond them the one that has been quiet for longest gives way to a
     /// new one; while none is quiet, new ones wait in the kernel's queue. Default 10,000.
     pub max_connections: usize,
@@ -90,8 +90,8 @@ pub struct Limits {
     /// (of Kubernetes), in any case. What follows a switch is a tunnel that no rule sees into; so HTTP itself (`h2c`) is
     /// refused here. Default: none.
     pub upgrades: Vec<String>,
-    /// What a client's FIN means in mid-exchange. Default [`HalfClose::Abort`].
-    pub half_close: HalfClose,
+    /// What a client's FIN means in mid-exchange. Default [`ClientFin::Abort`].
+    pub client_fin: ClientFin,
     /// From a request's first byte to the end of its head. Default 30 s.
     pub head_timeout: Option<Duration>,
     /// A client connection without a request. Default 60 s.
@@ -110,7 +110,7 @@ pub struct Limits {
     /// No byte in either direction of a tunnel. Default 1 h.
     pub tunnel_idle_timeout: Option<Duration>,
     /// The same once one side has ended. Default 5 min. If that was the client, the origin has no longer than
-    /// `abort_timeout`, unless `half_close` is [`HalfClose::Allow`].
+    /// `abort_timeout`, unless `client_fin` is [`ClientFin::Allow`].
     pub half_closed_timeout: Option<Duration>,
     /// How long a client that still sends is read after the last answer. Default 5 s.
     pub linger_timeout: Duration,
@@ -120,7 +120,7 @@ pub struct Limits {
     pub abort_timeout: Option<Duration>,
     /// How an answer that tells a client which setting was too small spells the field's name (`head.bytes`). Default: as it is
     /// here; a program that has a flag for it says the flag. It goes into a response: it must be ASCII, and on one line.
-    pub spelled: fn(&'static str) -> Cow<'static, str>,
+    pub setting_name: fn(&'static str) -> Cow<'static, str>,
 }
 
 /// `SO_SNDBUF` and `SO_RCVBUF` in bytes (Linux doubles them); `None`, the default, leaves them to the kernel, which
@@ -173,19 +173,19 @@ impl Default for Limits {
             origin_buffer: 16 * 1024,
             head: HeadLimits::default(),
             response_head: HeadLimits { bytes: 64 * 1024, ..HeadLimits::default() },
-            memory_total: None,
-            memory_wait: Duration::from_secs(1),
-            bulk_total: 16 << 20,
-            unsent: Some(64 * 1024),
+            max_memory: None,
+            memory_timeout: Duration::from_secs(1),
+            splice_memory: 16 << 20,
+            max_unsent: Some(64 * 1024),
             sockets: SocketBuffers::default(),
             names: Names::default(),
-            keepalive: s(30),
-            user_timeout: s(60),
+            tcp_keepalive: s(30),
+            tcp_user_timeout: s(60),
             max_connections: 10_000,
             max_connections_per_client: None,
             max_idle_origins: 512,
             upgrades: Vec::new(),
-            half_close: HalfClose::default(),
+            client_fin: ClientFin::default(),
             head_timeout: s(30),
             idle_timeout: s(60),
             origin_idle_timeout: Duration::from_secs(30),
@@ -198,7 +198,7 @@ impl Default for Limits {
             linger_timeout: Duration::from_secs(5),
             linger_bytes: 1 << 20,
             abort_timeout: s(15),
-            spelled: Cow::Borrowed,
+            setting_name: Cow::Borrowed,
         }
     }
 }
@@ -240,24 +240,24 @@ pub(crate) struct Tuning {
 impl Limits {
     pub(crate) fn to_clients(&self) -> Tuning {
         let SocketBuffers { client_send: send, client_receive: receive, .. } = self.sockets;
-        Tuning { unsent: self.unsent, send, receive, keepalive: self.keepalive, user_timeout: None }
+        Tuning { unsent: self.max_unsent, send, receive, keepalive: self.tcp_keepalive, user_timeout: None }
     }
 
     pub(crate) fn to_origins(&self) -> Tuning {
         let SocketBuffers { origin_send: send, origin_receive: receive, .. } = self.sockets;
-        let Self { unsent, keepalive, user_timeout, .. } = *self;
+        let Self { max_unsent: unsent, tcp_keepalive: keepalive, tcp_user_timeout: user_timeout, .. } = *self;
         Tuning { unsent, send, receive, keepalive, user_timeout }
     }
 
     /// What all pipes together may hold, in bytes.
     #[must_use]
-    pub fn bulk(&self) -> usize {
+    pub fn splice_bound(&self) -> usize {
         let spare = |total: usize| (total / 4).min(total.saturating_sub(self.bound().total()));
-        let most = self.bulk_total.min(self.memory_total.map_or(usize::MAX, spare));
+        let most = self.splice_memory.min(self.max_memory.map_or(usize::MAX, spare));
         most.saturating_sub(most % PIPE)
     }
 
-    /// What one connection holds at most, but for what is in pipes ([`Limits::bulk`]).
+    /// What one connection holds at most, but for what is in pipes ([`Limits::splice_bound`]).
     #[must_use]
     pub fn bound(&self) -> Bound {
         // As it came, as it leaves (a space and a CR more per field, and what we add), trailers of half its size.
@@ -277,7 +277,7 @@ impl Limits {
     }
 
     /// What a connection holds beyond its bound, in bytes, while the head of its response is larger than 16 KiB: as it came,
-    /// and as it leaves. It is a part of `memory_total`, and takes as many shares of a connection as it needs; if none is
+    /// and as it leaves. It is a part of `max_memory`, and takes as many shares of a connection as it needs; if none is
     /// left, the client gets a 503.
     #[must_use]
     pub fn larger_head(&self) -> usize {
@@ -312,12 +312,12 @@ impl Limits {
             }
         }
         self.upgrades.iter().try_for_each(|name| check_upgrade(name))?;
-        if let Some(total) = self.memory_total.filter(|total| *total < self.bound().total()) {
+        if let Some(total) = self.max_memory.filter(|total| *total < self.bound().total()) {
             let rule = "at least what one connection may hold (Limits::bound says how much)";
-            return Err(LimitError { name: "memory_total", value: total.to_string(), rule });
+            return Err(LimitError { name: "max_memory", value: total.to_string(), rule });
         }
-        if let Some(short) = self.keepalive.filter(|time| *time < Duration::from_secs(1)) {
-            return Err(LimitError { name: "keepalive", value: format!("{short:?}"), rule: "at least 1s, or off" });
+        if let Some(short) = self.tcp_keepalive.filter(|time| *time < Duration::from_secs(1)) {
+            return Err(LimitError { name: "tcp_keepalive", value: format!("{short:?}"), rule: "at least 1s, or off" });
         }
         let deadlines = [
             ("head_timeout", self.head_timeout),
@@ -330,7 +330,7 @@ impl Limits {
             ("half_closed_timeout", self.half_closed_timeout),
             ("abort_timeout", self.abort_timeout),
             ("names.timeout", self.names.timeout),
-            ("user_timeout", self.user_timeout),
+            ("tcp_user_timeout", self.tcp_user_timeout),
         ];
         for (name, value) in deadlines {
             if value.is_some_and(|d| d.is_zero()) {
@@ -369,11 +369,15 @@ mod tests {
     fn pipes_are_part_of_the_whole() {
         let bound = Limits::default().bound().total();
         for total in [bound, bound + 1, 4 * PIPE, 1 << 20, 64 << 20, 1 << 30] {
-            let limits = Limits { memory_total: Some(total), ..Limits::default() };
+            let limits = Limits { max_memory: Some(total), ..Limits::default() };
             limits.check().unwrap();
-            assert!(limits.bulk().is_multiple_of(PIPE) && limits.bulk() <= total / 4 && limits.bulk() + bound <= total);
+            assert!(
+                limits.splice_bound().is_multiple_of(PIPE)
+                    && limits.splice_bound() <= total / 4
+                    && limits.splice_bound() + bound <= total
+            );
         }
-        assert_eq!(Limits::default().bulk(), 16 << 20);
+        assert_eq!(Limits::default().splice_bound(), 16 << 20);
     }
 
     #[test]

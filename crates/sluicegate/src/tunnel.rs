@@ -10,7 +10,7 @@ use sluicegate_http1::chunked::ChunkLimits;
 
 use crate::exchange::Stop;
 use crate::flow::{Alarm, BodySource, Flow, Lane, Phase};
-use crate::limits::{HalfClose, Limits};
+use crate::limits::{ClientFin, Limits};
 use crate::pipe::{Encoding, Pipe};
 use crate::record::Fault;
 use crate::transport::{self, End, Hangup, Transport, Watch};
@@ -122,9 +122,9 @@ async fn ends_soon<F: Transport>(from: &F, flow: &Flow) -> bool {
 }
 
 /// How long the origin may be silent once its client has ended. Most clients that end have gone, and their places are
-/// not to be held by whoever ignores it; `HalfClose::Allow` gives the origin its whole time.
+/// not to be held by whoever ignores it; `ClientFin::Allow` gives the origin its whole time.
 fn after_the_client(limits: &Limits) -> Option<Duration> {
-    let short = limits.abort_timeout.filter(|_| limits.half_close == HalfClose::Abort);
+    let short = limits.abort_timeout.filter(|_| limits.client_fin == ClientFin::Abort);
     limits.half_closed_timeout.into_iter().chain(short).min()
 }
 

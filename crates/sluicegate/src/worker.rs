@@ -67,7 +67,7 @@ impl Seldom {
     }
 }
 
-/// A connection's share of `Limits::memory_total`: room for its whole bound, or for nothing. Without such a limit
+/// A connection's share of `Limits::max_memory`: room for its whole bound, or for nothing. Without such a limit
 /// there is always enough.
 pub(crate) struct Share<'w> {
     all: Option<&'w Semaphore>,
@@ -130,8 +130,8 @@ impl<P: Policy> Shared<P> {
     pub(crate) fn new(limits: Limits, policy: P, via: bool) -> Self {
         let permits = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
         let bounds = |total: usize| total.checked_div(limits.bound().total()).unwrap_or(1);
-        let bulk = limits.bulk();
-        let memory = limits.memory_total.map(|total| total.saturating_sub(bulk));
+        let bulk = limits.splice_bound();
+        let memory = limits.max_memory.map(|total| total.saturating_sub(bulk));
         let memory = memory.map(|total| Semaphore::new(bounds(total).min(Semaphore::MAX_PERMITS)));
         let (bulk, listeners, next_id) = (bulk::budget(bulk), Mutex::default(), AtomicU64::new(1));
         let (crowd, guests) = (Crowd::default(), Guests::new(limits.max_connections_per_client));

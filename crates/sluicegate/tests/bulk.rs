@@ -45,9 +45,9 @@ fn origin(body: &Arc<Vec<u8>>, said: usize) -> Origin {
 #[test]
 fn long_bodies_pass_through_pipes_if_there_are_any() {
     let body = Arc::new(noise(LONG, 3));
-    for bulk_total in [0, 16 << 20] {
+    for splice_memory in [0, 16 << 20] {
         let before = pipes();
-        let gate = Gate::with(|limits| limits.bulk_total = bulk_total);
+        let gate = Gate::with(|limits| limits.splice_memory = splice_memory);
         let origin = origin(&body, LONG);
         same("by length", &gate.ask(get(&origin.url("/length"))).body, &body);
         same("by close", &gate.ask(get(&origin.url("/close"))).body, &body);
@@ -57,7 +57,7 @@ fn long_bodies_pass_through_pipes_if_there_are_any() {
         client.send([head.as_bytes(), &body, &get(&origin.url("/length"))].concat());
         assert_eq!(client.response("PUT").body, b"the same");
         same("behind it", &client.response("GET").body, &body);
-        assert_eq!(pipes() > before, bulk_total > 0, "{bulk_total}: {before} pipes before, {} now", pipes());
+        assert_eq!(pipes() > before, splice_memory > 0, "{splice_memory}: {before} pipes before, {} now", pipes());
     }
 }
 

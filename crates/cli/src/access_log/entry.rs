@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use sluicegate::transport::Hangup;
-use sluicegate::{Ended, Fault, HalfClose, Record};
+use sluicegate::{ClientFin, Ended, Fault, Record};
 use sluicegate_http1::{Authority, Name, RequestHead, Target, target};
 
 use super::redact;
@@ -54,7 +54,7 @@ pub(crate) struct Extent {
     /// Query strings are written too.
     pub(crate) query: bool,
     /// What a client's FIN meant.
-    pub(crate) half_close: HalfClose,
+    pub(crate) client_fin: ClientFin,
 }
 
 impl<'a> Entry<'a> {
@@ -85,7 +85,7 @@ impl<'a> Entry<'a> {
                 _ => None,
             }),
             ended: record.ended,
-            remedy: remedy(record.ended, record.bytes_out, extent.half_close),
+            remedy: remedy(record.ended, record.bytes_out, extent.client_fin),
             paused_by_client: record.paused_by_client,
             paused_by_origin: record.paused_by_origin,
         }
@@ -131,9 +131,9 @@ impl<'a> Asked<'a> {
 
 /// With `allow`, a FIN ends only what lacks the rest of its request: there is none for that. And a client that was
 /// being answered has gone: one that only waits for its answer ends its sending side before.
-fn remedy(ended: Ended, given: u64, half_close: HalfClose) -> Option<&'static str> {
-    let is_fin = ended == Ended::ClientGone(Hangup::Fin) && given == 0 && half_close == HalfClose::Abort;
-    is_fin.then_some("a client that only shuts its sending side is served with --half-close allow")
+fn remedy(ended: Ended, given: u64, client_fin: ClientFin) -> Option<&'static str> {
+    let is_fin = ended == Ended::ClientGone(Hangup::Fin) && given == 0 && client_fin == ClientFin::Abort;
+    is_fin.then_some("a client that only shuts its sending side is served with --client-fin allow")
 }
 
 fn requested_host(head: &RequestHead) -> Option<String> {
@@ -226,11 +226,11 @@ pub(super) mod tests {
     #[test]
     fn only_a_fin_that_was_taken_for_the_end_has_a_remedy() {
         let fin = Ended::ClientGone(Hangup::Fin);
-        assert!(remedy(fin, 0, HalfClose::Abort).unwrap().ends_with("--half-close allow"));
-        assert_eq!(remedy(fin, 1, HalfClose::Abort), None, "it was being answered");
-        assert_eq!(remedy(fin, 0, HalfClose::Allow), None);
+        assert!(remedy(fin, 0, ClientFin::Abort).unwrap().ends_with("--client-fin allow"));
+        assert_eq!(remedy(fin, 1, ClientFin::Abort), None, "it was being answered");
+        assert_eq!(remedy(fin, 0, ClientFin::Allow), None);
         for ended in [Ended::ClientGone(Hangup::Reset), Ended::Complete, Ended::Deadline] {
-            assert_eq!(remedy(ended, 0, HalfClose::Abort), None, "{ended}");
+            assert_eq!(remedy(ended, 0, ClientFin::Abort), None, "{ended}");
         }
     }
 

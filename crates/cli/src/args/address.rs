@@ -107,7 +107,7 @@ fn canonical(net: IpNet) -> IpNet {
     v4.map_or(net, IpNet::V4)
 }
 
-/// What is wrong with what is no address, and what would be right.
+/// What is wrong with text that is not an address, and what would be right.
 fn explain(text: &str, split: Option<(&str, &str)>) -> String {
     if text.contains("://") {
         return "write the address without http://, as 127.0.0.1:3128".to_owned();
@@ -126,16 +126,19 @@ fn explain(text: &str, split: Option<(&str, &str)>) -> String {
         None if text.eq_ignore_ascii_case("localhost") => "it has no port; write localhost:3128".to_owned(),
         None => "it must be an address with a port, like 127.0.0.1:3128, [::1]:3128 or localhost:3128".to_owned(),
         Some(("" | "*", port)) => format!(
-            "it names no address; write 127.0.0.1:{port} for this machine only, \
+            "it has no address; write 127.0.0.1:{port} for this machine only, \
              or 0.0.0.0:{port} together with --allow-client for others"
         ),
         Some((host, port)) if host.parse::<Ipv4Addr>().is_ok() || host.ends_with(']') => not_a_port(port),
-        Some(_) => "only an address can be listened on, or localhost; write one like 127.0.0.1:3128".to_owned(),
+        Some(_) => {
+            "it must be an address of this machine, or localhost, not another name; write one like 127.0.0.1:3128"
+                .to_owned()
+        }
     }
 }
 
 fn not_a_port(port: &str) -> String {
-    format!("'{port}' is no port; write one from 0 to 65535, as in 127.0.0.1:3128")
+    format!("'{port}' is not a valid port; write one from 0 to 65535, as in 127.0.0.1:3128")
 }
 
 #[cfg(test)]
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_explained() {
+    fn what_is_not_an_address_is_explained() {
         for (text, said) in [
             ("3128", "write 127.0.0.1:3128, or use --port 3128"),
             (":3128", "0.0.0.0:3128 together with --allow-client"),
@@ -160,12 +163,12 @@ mod tests {
             ("::", "in brackets"),
             ("::1:3128", "in brackets"),
             ("localhost", "write localhost:3128"),
-            ("localhost:http", "'http' is no port"),
-            ("127.0.0.1:65536", "'65536' is no port"),
-            ("[::1]:x", "'x' is no port"),
-            ("fe80:x::1:80", "only an address"),
+            ("localhost:http", "'http' is not a valid port"),
+            ("127.0.0.1:65536", "'65536' is not a valid port"),
+            ("[::1]:x", "'x' is not a valid port"),
+            ("fe80:x::1:80", "not another name"),
             ("fe80:0:1:2:3:4:5:6:3128", "in brackets"),
-            ("proxy.example:3128", "only an address can be listened on, or localhost"),
+            ("proxy.example:3128", "or localhost, not another name"),
             ("http://127.0.0.1:3128", "without http://"),
             ("nonsense", "like 127.0.0.1:3128"),
             ("", "like 127.0.0.1:3128"),

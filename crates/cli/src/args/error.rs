@@ -70,8 +70,8 @@ mod tests {
             "unexpected argument '--no-vja' found; tip: a similar argument exists: '--no-via'; see --help"
         );
         assert_eq!(
-            said(&["--half-close", "x"]),
-            "invalid value 'x' for '--half-close <MEANING>'; [possible values: abort, allow]; see --help"
+            said(&["--client-fin", "x"]),
+            "invalid value 'x' for '--client-fin <ACTION>'; [possible values: abort, allow]; see --help"
         );
         assert_eq!(
             said(&["--head-timeout", "soon"]),

@@ -37,7 +37,7 @@ fn wants_colours<T: AsRef<OsStr>>(variable: impl Fn(&str) -> Option<T>) -> bool 
 
 /// The access log that was asked for; without one, short lines if somebody is looking.
 pub(super) fn access_log(config: &Config) -> anyhow::Result<Option<AccessLog>> {
-    let extent = Extent { query: config.log_query, half_close: config.limits.half_close };
+    let extent = Extent { query: config.log_query, client_fin: config.limits.client_fin };
     match &config.access_log {
         Some(file) => AccessLog::to_file(file, extent, config.workers).map(Some),
         None if stderr().is_terminal() && !config.quiet => AccessLog::to_terminal(extent, config.workers).map(Some),
@@ -95,7 +95,7 @@ fn closed(config: &Config, addresses: &[SocketAddr]) -> Vec<String> {
             if guarded == addresses.len() { "clients" } else { "clients of a listener that other machines can reach" };
         let kinds = format!("{who} may not go to loopback, link-local, cloud metadata or this machine's own addresses");
         lines.push(match rules.allowed() {
-            [] => format!("{kinds} (see --allow-range)"),
+            [] => format!("{kinds} (see --allow-destination)"),
             some => format!("{kinds}, but for {}", crate::rules::list(some)),
         });
     }

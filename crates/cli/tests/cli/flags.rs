@@ -11,7 +11,7 @@ const NUMBER: &str = "it must be a whole number";
 const MISTAKES: &[(&str, &str, &str)] = &[
     ("--listen", "3128", "write 127.0.0.1:3128, or use --port 3128"),
     ("--listen", ":3128", "write 127.0.0.1:3128 for this machine only"),
-    ("--listen", "example.com:3128", "only an address can be listened on, or localhost"),
+    ("--listen", "example.com:3128", "it must be an address of this machine, or localhost"),
     ("--listen", "nonsense", "it must be an address with a port"),
     ("--listen", "0.0.0.0:0", "with --allow-client, for example --allow-client 192.168.0.0/16"),
     ("--listen", "[::]:0", "with --allow-client, for example --allow-client fd00::/8"),
@@ -26,17 +26,21 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("--shutdown-timeout", "off", TIME),
     ("--allow-client", "10.0.0.0/33", "it must be a range like 192.168.0.0/16 or fd00::/8, or an address"),
     ("--allow-client", "10.0.0.5/8", "for the whole range write 10.0.0.0/8, for one address 10.0.0.5/32"),
-    ("--allow-range", "localhost", "it must be a range"),
-    ("--deny-range", "publik", "or the word private"),
+    ("--allow-destination", "localhost", "it must be a range"),
+    ("--deny-destination", "publik", "or the word private"),
     ("--reverse", "/app", "it must be a prefix and an origin"),
     ("--x-forwarded", "trust", "[possible values: replace, append, remove, keep]"),
     ("--forwarded", "trust", "[possible values: replace, append, remove, keep]"),
     ("--underscore-fields", "replace", "[possible values: remove, keep]"),
-    ("--upgrade", "h2c", "--upgrade is \"h2c\"; it must be another protocol than HTTP; h2c cannot be passed on"),
-    ("--upgrade", "HTTP/2.0", "h2c cannot be passed on"),
-    ("--upgrade", "tcp, udp", "it must be a protocol's name, like tcp or SPDY/3.1"),
-    ("--upgrade", "", "--upgrade is \"\"; it must be a protocol's name"),
-    ("--half-close", "maybe", "[possible values: abort, allow]"),
+    (
+        "--allow-upgrade",
+        "h2c",
+        "--allow-upgrade is \"h2c\"; it must be another protocol than HTTP; h2c cannot be passed on",
+    ),
+    ("--allow-upgrade", "HTTP/2.0", "h2c cannot be passed on"),
+    ("--allow-upgrade", "tcp, udp", "it must be a protocol's name, like tcp or SPDY/3.1"),
+    ("--allow-upgrade", "", "--allow-upgrade is \"\"; it must be a protocol's name"),
+    ("--client-fin", "maybe", "[possible values: abort, allow]"),
     ("--client-buffer", "0", "--client-buffer is 0; it must be between 1 byte and 64 MiB"),
     ("--client-buffer", "16 potatoes", SIZE),
     ("--client-buffer", "65MiB", "it must be between 1 byte and 64 MiB"),
@@ -50,16 +54,16 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("--max-response-head", "", "--max-response-head"),
     ("--max-response-fields", "0", "it must be at least 1"),
     ("--linger-bytes", "1.5M", SIZE),
-    ("--unsent", "some", "it must be a size like 65536, 64KiB or 1MiB, or off"),
-    ("--unsent", "0", "it must be between 1 byte and 1 GiB, or off"),
-    ("--unsent", "5GiB", "it must be between 1 byte and 1 GiB, or off"),
+    ("--max-unsent", "some", "it must be a size like 65536, 64KiB or 1MiB, or off"),
+    ("--max-unsent", "0", "it must be between 1 byte and 1 GiB, or off"),
+    ("--max-unsent", "5GiB", "it must be between 1 byte and 1 GiB, or off"),
     ("--client-send-buffer", "off", SIZE),
     ("--client-receive-buffer", "4095", "it must be between 4 KiB and 1 GiB"),
     ("--origin-send-buffer", "2GiB", "it must be between 4 KiB and 1 GiB"),
     ("--origin-receive-buffer", "0", "it must be between 4 KiB and 1 GiB"),
-    ("--memory-total", "lots", SIZE),
-    ("--memory-total", "1KiB", "at least what one connection may hold (--explain-memory says how much)"),
-    ("--memory-wait", "off", TIME),
+    ("--max-memory", "lots", SIZE),
+    ("--max-memory", "1KiB", "at least what one connection may hold (--explain-memory says how much)"),
+    ("--memory-timeout", "off", TIME),
     ("--head-timeout", "0", "it must be more than 0, or off"),
     ("--head-timeout", "soon", TIME),
     ("--idle-timeout", "1d", TIME),
@@ -67,7 +71,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("--connect-timeout", "9000h", "it must be at most a year"),
     ("--response-timeout", "5 parsecs", TIME),
     ("--body-timeout", "never", TIME),
-    ("--bulk-total", "lots", SIZE),
+    ("--splice-memory", "lots", SIZE),
     ("--tunnel-idle-timeout", "1.5h", TIME),
     ("--half-closed-timeout", "-5s", TIME),
     ("--linger-timeout", "off", TIME),
@@ -154,7 +158,7 @@ fn numbers(text: &str) -> Vec<usize> {
 
 #[test]
 fn memory_is_explained() {
-    let text = explained(&["--client-buffer", "1MiB", "--max-connections", "70", "--bulk-total", "1MiB"]);
+    let text = explained(&["--client-buffer", "1MiB", "--max-connections", "70", "--splice-memory", "1MiB"]);
     let [total, parts @ .., larger, all, bulk, idle, future] = &numbers(&text)[..] else { panic!("{text}") };
     assert_eq!(parts[0], 1 << 20);
     assert_eq!(*total, parts.iter().sum::<usize>());
@@ -165,7 +169,7 @@ fn memory_is_explained() {
     assert!(text.contains("for all: 70 connections work at once (--max-connections 70)\n"), "{text}");
     assert!(future < idle, "{text}");
     assert!((500..4000).contains(idle) && text.contains(" about, for each idle connection"), "{text}");
-    assert!(text.contains("at most 64KiB that is not yet on its way (--unsent);\n"), "{text}");
+    assert!(text.contains("at most 64KiB that is not yet on its way (--max-unsent);\n"), "{text}");
     assert!(text.contains("from clients: the kernel's to size, from origins: the kernel's to size (docs/memory.md)"));
 }
 
@@ -173,14 +177,14 @@ fn memory_is_explained() {
 fn memory_of_all_is_explained() {
     let (bound, larger) = (numbers(&explained(&[]))[0], 2 * 48 * 1024);
     let total = (bound * 5 + 17).to_string();
-    let text = explained(&["--memory-total", &total, "--max-connections", "70"]);
-    assert!(text.contains(&format!(" {total} for all (--memory-total): 5 connections work at once (")), "{text}");
-    let text = explained(&["--memory-total", &total, "--max-connections", "3"]);
-    assert!(text.contains(&format!(" {total} for all (--memory-total): 3 connections work at once (")), "{text}");
-    let pipes = explained(&["--memory-total", "2MiB"]);
+    let text = explained(&["--max-memory", &total, "--max-connections", "70"]);
+    assert!(text.contains(&format!(" {total} for all (--max-memory): 5 connections work at once (")), "{text}");
+    let text = explained(&["--max-memory", &total, "--max-connections", "3"]);
+    assert!(text.contains(&format!(" {total} for all (--max-memory): 3 connections work at once (")), "{text}");
+    let pipes = explained(&["--max-memory", "2MiB"]);
     assert!(pipes.contains(&format!("{} connections work at once", (3 << 19) / bound)), "{pipes}");
-    assert!(pipes.contains(" 524288 of them in pipes of the kernel (--bulk-total)\n"), "{pipes}");
-    let text = explained(&["--bulk-total", "0"]);
+    assert!(pipes.contains(" 524288 of them in pipes of the kernel (--splice-memory)\n"), "{pipes}");
+    let text = explained(&["--splice-memory", "0"]);
     let line = text.lines().find(|line| line.contains("for all: ")).unwrap();
     let numbers: Vec<usize> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     assert_eq!(numbers[0], (bound + larger) * numbers[1]);
@@ -189,7 +193,7 @@ fn memory_of_all_is_explained() {
 
 #[test]
 fn the_kernels_share_is_explained_as_it_is_set() {
-    let text = explained(&["--unsent", "off", "--origin-receive-buffer", "256KiB"]);
-    assert!(text.contains("(--unsent off)") && text.contains("from origins: 256KiB"), "{text}");
-    assert!(explained(&["--unsent", "32KiB"]).contains("at most 32KiB that"));
+    let text = explained(&["--max-unsent", "off", "--origin-receive-buffer", "256KiB"]);
+    assert!(text.contains("(--max-unsent off)") && text.contains("from origins: 256KiB"), "{text}");
+    assert!(explained(&["--max-unsent", "32KiB"]).contains("at most 32KiB that"));
 }

@@ -42,14 +42,14 @@ fn shut(proxy: SocketAddr, url: &str, until: &[u8]) {
     assert!(client.read_to_end(&mut seen).is_err(), "a response that was cut short looks whole");
 }
 
-const REMEDY: &str = "a client that only shuts its sending side is served with --half-close allow";
+const REMEDY: &str = "a client that only shuts its sending side is served with --client-fin allow";
 
 #[test]
 fn the_end_by_a_fin_names_its_remedy() {
     let (dir, origin) = (Dir::new(), Origin::new());
     for (name, flag) in [("unanswered", "abort"), ("half-answered", "abort"), ("half-asked", "allow")] {
         let log = dir.path(name);
-        let mut proxy = Proxy::start(&["--half-close", flag, "--access-log", &log, "--access-log-format", "json"]);
+        let mut proxy = Proxy::start(&["--client-fin", flag, "--access-log", &log, "--access-log-format", "json"]);
         if name == "half-asked" {
             // A request that lacks its end is not served with `allow` either.
             let mut client = proxy.connect();

@@ -33,7 +33,7 @@ fn this_machine_is_no_destination_for_others() {
         proxy.get("http://0.0.0.0/"),
     ] {
         assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
-        assert!(answer.contains("--allow-range "), "{answer}");
+        assert!(answer.contains("--allow-destination "), "{answer}");
         assert!(answer.contains("Proxy-Status: sluicegate; error=destination_ip_prohibited"), "{answer}");
     }
     assert!(proxy.said().contains("clients: 127.0.0.0/8\n"));
@@ -44,7 +44,7 @@ fn this_machine_is_no_destination_for_others() {
 
 #[test]
 fn a_range_permits_it() {
-    let (proxy, origin) = (open_to_this_machine(&["--allow-range", "127.0.0.0/8"]), Origin::new());
+    let (proxy, origin) = (open_to_this_machine(&["--allow-destination", "127.0.0.0/8"]), Origin::new());
     assert!(proxy.get(&origin.url("/")).ends_with("\r\n\r\nhello"));
     assert!(proxy.get("http://169.254.169.254/").starts_with("HTTP/1.1 403 "));
     assert!(proxy.said().contains("but for 127.0.0.0/8"));
@@ -69,7 +69,8 @@ fn others_are_turned_away() {
 /// What an operator closes is closed for everyone, and what is opened within it is open.
 #[test]
 fn a_denied_range_holds_for_a_loopback_listener_too() {
-    let flags = ["--deny-range", "private", "--deny-range", "127.0.0.0/8", "--allow-range", "127.0.0.1"];
+    let flags =
+        ["--deny-destination", "private", "--deny-destination", "127.0.0.0/8", "--allow-destination", "127.0.0.1"];
     let (proxy, origin) = (Proxy::start(&flags), Origin::new());
     assert!(proxy.get(&origin.url("/")).ends_with("\r\n\r\nhello"));
     for host in [
@@ -84,13 +85,13 @@ fn a_denied_range_holds_for_a_loopback_listener_too() {
     ] {
         let answer = proxy.get(&format!("http://{host}/"));
         assert!(
-            answer.starts_with("HTTP/1.1 403 ") && answer.contains("closed by the proxy's --deny-range"),
+            answer.starts_with("HTTP/1.1 403 ") && answer.contains("closed by the proxy's --deny-destination"),
             "{answer}"
         );
-        assert!(!answer.contains("--allow-range"), "{answer}");
+        assert!(!answer.contains("--allow-destination"), "{answer}");
     }
     assert!(proxy.said().contains("nobody may go to 10.0.0.0/8, "), "{}", proxy.said());
-    let (said, code) = refused(&["--deny-range", "publik"]);
+    let (said, code) = refused(&["--deny-destination", "publik"]);
     assert!(code == 2 && said.contains("or the word private"), "{said}");
 }
 
@@ -123,7 +124,7 @@ fn without_descriptors_nobody_is_told_to_open_a_range() {
         let n = client.read(&mut answer).unwrap();
         let answer = String::from_utf8_lossy(&answer[..n]);
         assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nRetry-After: "), "{answer}");
-        assert!(!answer.contains("--allow-range"), "{answer}");
+        assert!(!answer.contains("--allow-destination"), "{answer}");
     }
     drop(silent);
 }

@@ -13,9 +13,9 @@ use crate::record::Fault;
 pub(crate) fn hint(fault: &Fault, request_line: &[u8], limits: &Limits) -> String {
     match fault {
         Fault::Request(Malformed::BadTargetByte) => encoded(request_line),
-        Fault::Request(rule) => limit(*rule, &limits.head, ["head.bytes", "head.fields"].map(limits.spelled)),
+        Fault::Request(rule) => limit(*rule, &limits.head, ["head.bytes", "head.fields"].map(limits.setting_name)),
         Fault::Response(rule) => {
-            let names = ["response_head.bytes", "response_head.fields"].map(limits.spelled);
+            let names = ["response_head.bytes", "response_head.fields"].map(limits.setting_name);
             limit(*rule, &limits.response_head, names)
         }
         _ => String::new(),

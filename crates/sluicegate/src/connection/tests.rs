@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::body::Body;
-use crate::limits::{HalfClose, Limits};
+use crate::limits::{ClientFin, Limits};
 use crate::policy::{AllowAll, Request, Verdict};
 use crate::record::Record;
 use crate::response::Response;
@@ -159,7 +159,7 @@ fn what_does_not_close_cleanly_is_aborted_and_counted() {
 #[test]
 fn memory_is_waited_for_and_given_back() {
     let one = Limits::default().bound().total();
-    let limits = || Limits { memory_total: Some(one), ..Limits::default() };
+    let limits = || Limits { max_memory: Some(one), ..Limits::default() };
     // Taken by another connection: 503 after a second, without a byte having been read.
     play(limits(), 1000, |worker, far, poll| {
         let taken = worker.shared.memory.as_ref().unwrap().try_acquire().unwrap();
@@ -303,8 +303,8 @@ fn a_policy_is_told_the_end_also_of_what_is_dropped() {
 
 #[test]
 fn a_policy_is_dropped_when_its_client_goes() {
-    for (half_close, resets) in [(HalfClose::Abort, false), (HalfClose::Abort, true), (HalfClose::Allow, true)] {
-        let limits = Limits { half_close, ..Limits::default() };
+    for (client_fin, resets) in [(ClientFin::Abort, false), (ClientFin::Abort, true), (ClientFin::Allow, true)] {
+        let limits = Limits { client_fin, ..Limits::default() };
         let policy = Answering { asleep: true, ..Answering::new(pushing) };
         play_with(policy, limits, 1000, |worker, far, poll| {
             far.put(GET);

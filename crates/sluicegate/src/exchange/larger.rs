@@ -14,7 +14,7 @@ const SLACK: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Larger<'m> {
     limits: &'m Limits,
-    /// The shares of `Limits::memory_total`, if there is one.
+    /// The shares of `Limits::max_memory`, if there is one.
     memory: Option<&'m Semaphore>,
     held: Option<SemaphorePermit<'m>>,
     is_taken: bool,

@@ -9,7 +9,7 @@ use sluicegate_http1::{Body, Framing, HeadLimits, Received, ResponseHead, Step, 
 
 use super::stage::{Setting, play, settle};
 use super::{Answered, Stop};
-use crate::limits::HalfClose;
+use crate::limits::ClientFin;
 
 const STAGED: usize = b"HEAD\r\n\r\n".len();
 
@@ -31,7 +31,7 @@ pub fn exchange(input: &[u8]) -> bool {
     setting.version = if flags & 8 == 0 { Version::Http11 } else { Version::Http10 };
     setting.upgrade = flags & 16 != 0;
     if flags & 32 != 0 {
-        setting.limits.half_close = HalfClose::Allow;
+        setting.limits.client_fin = ClientFin::Allow;
     }
     if wire & 1 != 0 {
         setting.pipes = (usize::from(buffer) + 1, usize::from(wire));

@@ -12,7 +12,7 @@ use sluicegate_http1::{Body, Framing, Step};
 use super::oracle;
 use super::stage::{Running, Setting, Stage, play, settle};
 use super::{Answered, Stop};
-use crate::limits::HalfClose;
+use crate::limits::ClientFin;
 use crate::record::Fault;
 use crate::transport::Hangup;
 use crate::transport::scripted::Scripted;
@@ -87,7 +87,7 @@ fn a_response_that_waits_for_its_client_holds_one_buffer() {
 #[test]
 fn a_client_that_only_listens_is_served_if_that_is_allowed() {
     let mut setting = Setting::of(Framing::Empty, 100, 400);
-    setting.limits.half_close = HalfClose::Allow;
+    setting.limits.client_fin = ClientFin::Allow;
     play(&setting, |mut running, stage| {
         stage.client.end();
         assert!(settle(&mut running, stage).is_none());

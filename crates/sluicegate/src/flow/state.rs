@@ -14,7 +14,7 @@ use super::Flow;
 pub enum Phase {
     /// It waits for a request, and holds no buffer.
     Idle,
-    /// It waits for memory (`Limits::memory_total`).
+    /// It waits for memory (`Limits::max_memory`).
     Admitting,
     /// A head is being received.
     Head,

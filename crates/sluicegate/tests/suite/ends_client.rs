@@ -4,23 +4,23 @@ use crate::support;
 
 use crate::support::ends::{Blackhole, SHORT, arrived, as_written, in_two_steps, post, served, thinking, told_alone};
 use crate::support::{End, Gate, Origin, Wire, get, noise, ok};
-use sluicegate::HalfClose;
+use sluicegate::ClientFin;
 use sluicegate::flow::Phase;
 
-const BOTH: [HalfClose; 2] = [HalfClose::Abort, HalfClose::Allow];
+const BOTH: [ClientFin; 2] = [ClientFin::Abort, ClientFin::Allow];
 const LENGTH: &str = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst";
 const CHUNKS: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n";
 const UNTIL_CLOSE: &str = "HTTP/1.1 200 OK\r\n\r\nfirst";
 
-fn with(half_close: HalfClose) -> Gate {
-    Gate::with(|limits| limits.half_close = half_close)
+fn with(client_fin: ClientFin) -> Gate {
+    Gate::with(|limits| limits.client_fin = client_fin)
 }
 
 /// A connection pool closes what it does not need; the proxy answers that, or drops what it keeps.
 #[test]
 fn fin_while_idle() {
-    for half_close in BOTH {
-        let (gate, origin) = (with(half_close), Origin::mirror());
+    for client_fin in BOTH {
+        let (gate, origin) = (with(client_fin), Origin::mirror());
         for mut client in [gate.client(), served(&gate, &origin)] {
             client.fin();
             assert_eq!(client.end(), End::Fin);
@@ -33,8 +33,8 @@ fn fin_while_idle() {
 
 #[test]
 fn reset_while_idle() {
-    for half_close in BOTH {
-        let (gate, origin) = (with(half_close), Origin::mirror());
+    for client_fin in BOTH {
+        let (gate, origin) = (with(client_fin), Origin::mirror());
         let fresh = gate.client();
         support::eventually("it is there", || gate.proxy.connection_count() == 1);
         fresh.reset();
@@ -48,8 +48,8 @@ fn reset_while_idle() {
 /// Port scanners and health checks fill the log, or are sent error pages.
 #[test]
 fn fin_in_a_head() {
-    for half_close in BOTH {
-        let gate = with(half_close);
+    for client_fin in BOTH {
+        let gate = with(client_fin);
         let mut client = gate.client();
         client.send("GET http://x.example/ HTTP/1.1\r\nHo");
         client.fin();
@@ -90,7 +90,7 @@ fn fin_while_connecting() {
 fn fin_while_connecting_if_allowed() {
     let hole = Blackhole::new();
     let gate = Gate::with(|limits| {
-        limits.half_close = HalfClose::Allow;
+        limits.client_fin = ClientFin::Allow;
         limits.connect_timeout = Some(SHORT);
     });
     let mut client = connecting(&gate, &hole);
@@ -103,8 +103,8 @@ fn fin_while_connecting_if_allowed() {
 #[test]
 fn reset_while_connecting() {
     let hole = Blackhole::new();
-    for half_close in BOTH {
-        let gate = with(half_close);
+    for client_fin in BOTH {
+        let gate = with(client_fin);
         connecting(&gate, &hole).reset();
         told_alone("reset_while_connecting", &gate);
         assert_eq!(gate.told_in_the_end()[0].status, 0);
@@ -131,7 +131,7 @@ fn fin_while_waiting() {
 /// `printf … | nc` gets no answer where it was promised one.
 #[test]
 fn fin_while_waiting_if_allowed() {
-    let gate = with(HalfClose::Allow);
+    let gate = with(ClientFin::Allow);
     let (origin, release) = in_two_steps(b"", |mut wire| {
         wire.send(ok("late"));
         wire.rest();
@@ -147,8 +147,8 @@ fn fin_while_waiting_if_allowed() {
 
 #[test]
 fn reset_while_waiting() {
-    for half_close in BOTH {
-        let (gate, origin) = (with(half_close), thinking());
+    for client_fin in BOTH {
+        let (gate, origin) = (with(client_fin), thinking());
         waiting(&gate, &origin).reset();
         assert_eq!(origin.ended(0), End::Reset);
         told_alone("reset_while_waiting", &gate);
@@ -167,8 +167,8 @@ fn uploading(gate: &Gate, origin: &Origin, (framing, begin): (&str, &str)) -> Wi
 /// Half an upload is stored as a whole one.
 #[test]
 fn fin_in_mid_body() {
-    for (half_close, upload) in BOTH.into_iter().flat_map(|mode| UPLOADS.map(|upload| (mode, upload))) {
-        let (gate, origin) = (with(half_close), thinking());
+    for (client_fin, upload) in BOTH.into_iter().flat_map(|mode| UPLOADS.map(|upload| (mode, upload))) {
+        let (gate, origin) = (with(client_fin), thinking());
         let mut client = uploading(&gate, &origin, upload);
         client.fin();
         assert_eq!((origin.ended(0), client.end()), (End::Reset, End::Reset));
@@ -179,8 +179,8 @@ fn fin_in_mid_body() {
 
 #[test]
 fn reset_in_mid_body() {
-    for (half_close, upload) in BOTH.into_iter().flat_map(|mode| UPLOADS.map(|upload| (mode, upload))) {
-        let (gate, origin) = (with(half_close), thinking());
+    for (client_fin, upload) in BOTH.into_iter().flat_map(|mode| UPLOADS.map(|upload| (mode, upload))) {
+        let (gate, origin) = (with(client_fin), thinking());
         uploading(&gate, &origin, upload).reset();
         assert_eq!(origin.ended(0), End::Reset);
         told_alone("reset_in_mid_body", &gate);
@@ -215,7 +215,7 @@ fn fin_while_responding() {
 #[test]
 fn fin_while_responding_if_allowed() {
     for (first, second) in [(LENGTH, "-half"), (CHUNKS, "5\r\n-half\r\n0\r\n\r\n"), (UNTIL_CLOSE, "-half")] {
-        let gate = with(HalfClose::Allow);
+        let gate = with(ClientFin::Allow);
         let (origin, release) = in_two_steps(first.as_bytes(), move |wire| wire.send(second));
         let mut client = gate.client();
         client.send(get(&origin.url("/")));
@@ -232,8 +232,8 @@ fn fin_while_responding_if_allowed() {
 
 #[test]
 fn reset_while_responding() {
-    for (half_close, first) in BOTH.into_iter().flat_map(|mode| [LENGTH, CHUNKS, UNTIL_CLOSE].map(|it| (mode, it))) {
-        let gate = with(half_close);
+    for (client_fin, first) in BOTH.into_iter().flat_map(|mode| [LENGTH, CHUNKS, UNTIL_CLOSE].map(|it| (mode, it))) {
+        let gate = with(client_fin);
         let (origin, client) = responding(&gate, first);
         client.reset();
         assert_eq!(origin.ended(0), End::Reset);

@@ -7,17 +7,17 @@ use crate::support::ends::{
     Blackhole, SHORT, arrived, as_written, goes_on, in_two_steps, is_broken, thinking, told_alone,
 };
 use crate::support::{End, Gate, Origin, Setup, Wire, eventually, get, ok};
-use sluicegate::HalfClose;
+use sluicegate::ClientFin;
 use sluicegate::flow::Phase;
 
 const LONG: Duration = Duration::from_secs(600);
 
 /// A proxy with memory for one, that one, and its origin.
-fn full(half_close: HalfClose, wait: Duration) -> (Gate, Wire, mpsc::Sender<()>) {
+fn full(client_fin: ClientFin, wait: Duration) -> (Gate, Wire, mpsc::Sender<()>) {
     let gate = Gate::with(|limits| {
-        limits.memory_total = Some(limits.bound().total());
-        limits.memory_wait = wait;
-        limits.half_close = half_close;
+        limits.max_memory = Some(limits.bound().total());
+        limits.memory_timeout = wait;
+        limits.client_fin = client_fin;
     });
     let first = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst";
     let (origin, release) = in_two_steps(first.as_bytes(), |mut wire| {
@@ -36,8 +36,8 @@ fn admitting(gate: &Gate) -> impl Fn() -> bool {
 
 /// New work takes the memory of what runs, or waits for ever.
 #[test]
-fn memory_wait() {
-    let (gate, mut running, release) = full(HalfClose::Abort, SHORT);
+fn memory_timeout() {
+    let (gate, mut running, release) = full(ClientFin::Abort, SHORT);
     let mut client = gate.client();
     let begin = Instant::now();
     client.send(get("http://x.example/"));
@@ -46,7 +46,7 @@ fn memory_wait() {
     assert_eq!((response.status(), response.field("retry-after")), (503, Some("1")));
     assert_eq!((response.field("connection"), client.end()), (Some("close"), End::Fin));
     drop(client);
-    told_alone("memory_wait", &gate);
+    told_alone("memory_timeout", &gate);
     release.send(()).unwrap();
     assert_eq!(running.exactly(5), b"-half", "what runs is untouched");
     goes_on(&mut running);
@@ -55,7 +55,7 @@ fn memory_wait() {
 /// The log and the answer call the same thing by two names.
 #[test]
 fn memory_wait_has_one_name() {
-    let (gate, _running, _release) = full(HalfClose::Abort, SHORT);
+    let (gate, _running, _release) = full(ClientFin::Abort, SHORT);
     let mut client = gate.client();
     client.send(get("http://x.example/"));
     let said = client.response("GET").field("proxy-status").unwrap().to_owned();
@@ -66,7 +66,7 @@ fn memory_wait_has_one_name() {
 /// What could have waited is sent away.
 #[test]
 fn memory_comes_in_time() {
-    let (gate, mut running, release) = full(HalfClose::Abort, LONG);
+    let (gate, mut running, release) = full(ClientFin::Abort, LONG);
     let origin = Origin::mirror();
     let mut client = gate.client();
     client.send(get(&origin.url("/")));
@@ -79,7 +79,7 @@ fn memory_comes_in_time() {
 
 #[test]
 fn gone_while_admitting() {
-    let (gate, _running, _release) = full(HalfClose::Abort, LONG);
+    let (gate, _running, _release) = full(ClientFin::Abort, LONG);
     for how in [End::Fin, End::Reset] {
         let mut client = gate.client();
         client.send(get("http://x.example/"));
@@ -100,7 +100,7 @@ fn gone_while_admitting() {
 /// `printf … | nc` gets no answer when memory is short.
 #[test]
 fn fin_while_admitting_if_allowed() {
-    let (gate, mut running, release) = full(HalfClose::Allow, LONG);
+    let (gate, mut running, release) = full(ClientFin::Allow, LONG);
     let origin = Origin::mirror();
     let mut client = gate.client();
     client.send(get(&origin.url("/")));

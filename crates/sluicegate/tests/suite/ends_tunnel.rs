@@ -5,13 +5,13 @@ use std::thread;
 
 use crate::support::ends::{SHORT, arrived, in_two_steps, is_broken, thinking, told_alone, tunnel};
 use crate::support::{End, Gate, Origin, eventually, noise, same};
-use sluicegate::HalfClose;
+use sluicegate::ClientFin;
 
 /// `ssh host cat < file`: one side is done, the other has much to say.
 #[test]
 fn tunnel_client_fin() {
-    for half_close in [HalfClose::Abort, HalfClose::Allow] {
-        let gate = Gate::with(|limits| limits.half_close = half_close);
+    for client_fin in [ClientFin::Abort, ClientFin::Allow] {
+        let gate = Gate::with(|limits| limits.client_fin = client_fin);
         let origin = Origin::start(|_, wire| {
             wire.rest();
             wire.send(noise(2_000_000, 1));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{End, Gate, Origin, PATIENCE, Setup, get, noise, ok};
 use sluicegate::transport::Hangup;
-use sluicegate::{Ended, HalfClose};
+use sluicegate::{ClientFin, Ended};
 
 /// An origin that takes requests and thinks for ever.
 fn thinking() -> Origin {
@@ -52,8 +52,8 @@ fn a_client_that_leaves_is_noticed_behind_whatever_it_pipelined() {
 /// The same in the middle of a body: an upload that was cut looks whole, a download goes on.
 #[test]
 fn a_client_that_leaves_in_mid_body_ends_it() {
-    for half_close in [HalfClose::Abort, HalfClose::Allow] {
-        let gate = Gate::with(|limits| limits.half_close = half_close);
+    for client_fin in [ClientFin::Abort, ClientFin::Allow] {
+        let gate = Gate::with(|limits| limits.client_fin = client_fin);
         let framings = ["Content-Length: 10\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"];
         for framing in framings {
             let origin = thinking();
@@ -87,7 +87,7 @@ fn a_client_that_leaves_in_mid_body_ends_it() {
 /// `printf 'GET …' | nc proxy` gets no answer where it is promised one.
 #[test]
 fn a_half_closed_client_is_served_if_it_may_be() {
-    let gate = Gate::with(|limits| limits.half_close = HalfClose::Allow);
+    let gate = Gate::with(|limits| limits.client_fin = ClientFin::Allow);
     let (release, released) = mpsc::channel::<()>();
     let released = Mutex::new(released);
     let origin = Origin::start(move |_, wire| {

@@ -207,8 +207,8 @@ fn a_large_response_head_takes_its_share_of_the_memory() {
     // The client before may still have one of three.
     for (shares, status) in [(1, 503), (3, 200)] {
         let gate = Gate::with(|limits| {
-            limits.bulk_total = 0;
-            limits.memory_total = Some(limits.bound().total() * shares);
+            limits.splice_memory = 0;
+            limits.max_memory = Some(limits.bound().total() * shares);
         });
         for _ in 0..3 {
             let mut client = gate.client();

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use crate::support::ends::{SHORT, thinking, tunnel};
 use crate::support::{End, Gate, Origin, eventually, get, noise, ok, same};
-use sluicegate::HalfClose;
+use sluicegate::ClientFin;
 use sluicegate::flow::Phase;
 
 /// A proxy with memory for one connection.
 fn room_for_one() -> Gate {
     Gate::with(|limits| {
-        limits.memory_total = Some(limits.bound().total());
-        limits.memory_wait = Duration::from_secs(30);
+        limits.max_memory = Some(limits.bound().total());
+        limits.memory_timeout = Duration::from_secs(30);
     })
 }
 
@@ -117,10 +117,10 @@ fn empty_lines_hold_no_memory() {
 /// A client that has gone leaves its place to an origin that ignores it, for five minutes.
 #[test]
 fn a_tunnel_ends_soon_after_its_client() {
-    for (half_close, soon) in [(HalfClose::Abort, true), (HalfClose::Allow, false)] {
+    for (client_fin, soon) in [(ClientFin::Abort, true), (ClientFin::Allow, false)] {
         let gate = Gate::with(|limits| {
             limits.abort_timeout = Some(SHORT);
-            limits.half_close = half_close;
+            limits.client_fin = client_fin;
         });
         let origin = Origin::start_owned(|_, mut wire| {
             wire.rest();

@@ -71,20 +71,20 @@ fn an_origin_that_vanished_is_noticed_and_one_that_reads_slowly_is_not_taken_for
 fn what_is_set_is_asked_for() {
     let seen = Seen::default();
     let mut limits = Limits::default();
-    (limits.keepalive, limits.user_timeout) = (s(7), None);
+    (limits.tcp_keepalive, limits.tcp_user_timeout) = (s(7), None);
     let serving = Serving::start(Proxy::builder().limits(limits.clone()).connector(seen.clone()));
     let origin = Origin::answering(|_| ok("served"));
     assert_eq!(serving.ask(get(&origin.url("/"))).text(), "served");
     assert_eq!(seen.last(), (s(7), None));
-    limits.keepalive = Some(Duration::from_millis(999));
-    assert_eq!(limits.check().unwrap_err().name, "keepalive");
+    limits.tcp_keepalive = Some(Duration::from_millis(999));
+    assert_eq!(limits.check().unwrap_err().name, "tcp_keepalive");
 }
 
 /// A library's own accept loop misses what the proxy's has.
 #[tokio::test]
 async fn clients_of_an_accept_loop_of_ones_own_are_asked_too() {
     let mut limits = Limits::default();
-    (limits.keepalive, limits.unsent) = (s(9), Some(50_000));
+    (limits.tcp_keepalive, limits.max_unsent) = (s(9), Some(50_000));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let told = |socket: &Socket| {
