@@ -171,11 +171,11 @@ pub(crate) struct Forwarding {
     /// keep the other X-Forwarded- fields. remove: send none. keep: pass them on as they came; any client can forge
     /// them. Related fields (X-Real-IP, X-Original-URL and others that proxies set) are passed on with keep alone.
     #[arg(long, value_name = "ACTION", default_value = "replace", requires = "reverse")]
-    pub(crate) x_forwarded: HopsArg,
+    pub(crate) x_forwarded: ForwardedFieldsArg,
 
     /// With --reverse: replace, append to, remove or keep Forwarded (RFC 7239)
     #[arg(long, value_name = "ACTION", default_value = "replace", requires = "reverse")]
-    pub(crate) forwarded: HopsArg,
+    pub(crate) forwarded: ForwardedFieldsArg,
 
     /// With --reverse: remove or keep fields with _ in their name
     ///
@@ -242,9 +242,9 @@ pub(crate) struct Mount {
     pub(crate) origin: String,
 }
 
-/// See [`sluicegate::Hops`].
+/// See [`sluicegate::ForwardedFields`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum HopsArg {
+pub(crate) enum ForwardedFieldsArg {
     Replace,
     Append,
     Remove,

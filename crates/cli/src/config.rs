@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluicegate::limits::{Family, Names, SocketBuffers};
-use sluicegate::{ClientFin, Hops, LimitError, Limits, Reverse};
+use sluicegate::{ClientFin, ForwardedFields, LimitError, Limits, Reverse};
 use tracing::level_filters::LevelFilter;
 
 use crate::args::{
-    Access, Args, ClientFinArg, DEFAULT_PORT, Deadlines, FamilyArg, Forwarding, HopsArg, Instead, KeepArg, Listen,
-    LogFormat, LogLevel, Logs, Mount, Size, Sizes,
+    Access, Args, ClientFinArg, DEFAULT_PORT, Deadlines, FamilyArg, ForwardedFieldsArg, Forwarding, Instead, KeepArg,
+    Listen, LogFormat, LogLevel, Logs, Mount, Size, Sizes,
 };
 use crate::rules::{Ranges, Rules};
 
@@ -135,8 +135,8 @@ fn reverse(forwarding: &Forwarding) -> Result<Option<Reverse>, String> {
         .keep_host(forwarding.reverse_keep_host)
         .keep_encoded_slashes(forwarding.reverse_keep_encoded_slash)
         .keep_underscores(forwarding.underscore_fields == KeepArg::Keep)
-        .x_forwarded(hops(forwarding.x_forwarded))
-        .forwarded(hops(forwarding.forwarded));
+        .x_forwarded(forwarded_fields(forwarding.x_forwarded))
+        .forwarded(forwarded_fields(forwarding.forwarded));
     for Mount { prefix, origin } in &forwarding.reverse {
         reverse = reverse.mount(prefix, origin).map_err(|error| format!("--reverse {prefix}={origin}: {error}"))?;
     }
@@ -149,12 +149,12 @@ fn rules(access: Access) -> Rules {
     Rules::new(access.allow_client, ranges)
 }
 
-fn hops(hops: HopsArg) -> Hops {
-    match hops {
-        HopsArg::Replace => Hops::Replace,
-        HopsArg::Append => Hops::Append,
-        HopsArg::Remove => Hops::Remove,
-        HopsArg::Keep => Hops::Keep,
+fn forwarded_fields(fields: ForwardedFieldsArg) -> ForwardedFields {
+    match fields {
+        ForwardedFieldsArg::Replace => ForwardedFields::Replace,
+        ForwardedFieldsArg::Append => ForwardedFields::Append,
+        ForwardedFieldsArg::Remove => ForwardedFields::Remove,
+        ForwardedFieldsArg::Keep => ForwardedFields::Keep,
     }
 }
 

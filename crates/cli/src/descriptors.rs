@@ -5,7 +5,7 @@ use std::io;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use sluicegate::limits::PIPE;
+use sluicegate::limits::PIPE_SIZE;
 
 use crate::config::Config;
 
@@ -89,7 +89,7 @@ fn share(
     idle_origins: Option<usize>,
 ) -> anyhow::Result<Shares> {
     let (workers, listeners) = (workers as u64, listeners as u64);
-    let pipes = (limit.min(ENOUGH) / 16 / PER_PIPE).min(bulk.checked_div(PIPE).unwrap_or(0) as u64);
+    let pipes = (limit.min(ENOUGH) / 16 / PER_PIPE).min(bulk.checked_div(PIPE_SIZE).unwrap_or(0) as u64);
     let fixed = RESERVE
         .saturating_add(pipes.saturating_mul(PER_PIPE))
         .saturating_add(workers.saturating_mul(PER_WORKER.saturating_add(listeners)));
@@ -113,7 +113,7 @@ fn share(
         );
     }
     let max_connections = connections.or_else(|| usize::try_from(for_clients).ok()).unwrap_or(usize::MAX).max(1);
-    let splice_memory = usize::try_from(pipes).unwrap_or(0).saturating_mul(PIPE);
+    let splice_memory = usize::try_from(pipes).unwrap_or(0).saturating_mul(PIPE_SIZE);
     Ok(Shares { max_connections, splice_memory, max_idle_origins: usize::try_from(idle).unwrap_or(usize::MAX) })
 }
 
@@ -129,8 +129,10 @@ mod tests {
                 share(limit, workers, 2, 16 << 20, None, None).unwrap();
             // Where there is a single place, nothing is left for those that wait.
             let listeners = if max_connections > 1 { 2 * 2 } else { 2 };
-            let used =
-                64 + 2 * splice_memory / PIPE + workers * (24 + listeners + max_idle_origins) + 2 * max_connections;
+            let used = 64
+                + 2 * splice_memory / PIPE_SIZE
+                + workers * (24 + listeners + max_idle_origins)
+                + 2 * max_connections;
             assert!(used as u64 <= limit.max(116), "{limit} {workers}: {used}");
             assert!(max_connections >= 1 && max_idle_origins <= 512);
         }

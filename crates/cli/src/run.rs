@@ -54,7 +54,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     let proxy = proxy(&config, &shares, log.clone())?;
     let Listeners { addresses, sockets } = Listeners::bind(&config.listen, config.workers)?;
     for address in &addresses {
-        proxy.announce(*address);
+        proxy.add_own_address(*address);
     }
     let (phase, stop) = watch::channel(Phase::Serve);
     let (tell, news) = mpsc::unbounded_channel();
@@ -78,7 +78,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
 
 /// The proxy of each worker.
 fn one_each(proxy: Proxy, workers: usize) -> Vec<Proxy> {
-    let others: Vec<_> = (1..workers).map(|_| proxy.another_worker()).collect();
+    let others: Vec<_> = (1..workers).map(|_| proxy.new_worker()).collect();
     std::iter::once(proxy).chain(others).collect()
 }
 

@@ -12,7 +12,7 @@ use crate::raw::reserve_within;
 use crate::scan::Scanner;
 
 /// The last chunk and an empty trailer section.
-pub const LAST: &[u8] = b"0\r\n\r\n";
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// What of the framing may measure how much.
 #[derive(Clone, Copy, Debug)]

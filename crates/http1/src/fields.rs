@@ -116,14 +116,14 @@ impl Names {
 
     /// The same and `name`.
     #[must_use]
-    pub const fn and(self, name: Name) -> Self {
+    pub const fn with(self, name: Name) -> Self {
         Self(self.0 | name.bit())
     }
 
     /// Whether `name` is one of them.
     #[inline]
     #[must_use]
-    pub const fn contain(self, name: Name) -> bool {
+    pub const fn contains(self, name: Name) -> bool {
         self.0 & name.bit() != 0
     }
 }

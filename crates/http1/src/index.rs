@@ -96,7 +96,7 @@ impl Index {
     ) {
         let mut run = (0, 0);
         for span in &self.spans {
-            let differs = differing.contain(span.id) || also_differs(slice(head, span.name));
+            let differs = differing.contains(span.id) || also_differs(slice(head, span.name));
             if !differs && span.is_canonical(head) {
                 if run.1 != span.name.0 {
                     out.extend_from_slice(slice(head, run));

@@ -31,7 +31,7 @@ impl<'a> Path<'a> {
     /// # Errors
     ///
     /// `PathEncoding`, `DotSegments` or `AmbiguousPath`; see the table above.
-    pub fn read(raw: &'a [u8], slashes: bool) -> Result<Self, Malformed> {
+    pub fn parse(raw: &'a [u8], slashes: bool) -> Result<Self, Malformed> {
         is_plain(raw, slashes)?;
         let mut loose = Vec::with_capacity(raw.len());
         let whole: Vec<u8> = decoded(raw).collect();

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::limits::PIPE;
+use crate::limits::PIPE_SIZE;
 
 /// So many bytes must have moved without a long pause before a pipe is worth it: more than a client
 /// that reads nothing takes, and little of a body of 16 MiB.
@@ -23,7 +23,7 @@ const KEPT: usize = 4;
 
 /// How many pipes of `bytes` in all may be lent, for all workers of a proxy together.
 pub(crate) fn budget(bytes: usize) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new((bytes / PIPE).min(Semaphore::MAX_PERMITS)))
+    Arc::new(Semaphore::new((bytes / PIPE_SIZE).min(Semaphore::MAX_PERMITS)))
 }
 
 /// The pipes of one worker.
@@ -31,7 +31,7 @@ pub(crate) fn budget(bytes: usize) -> Arc<Semaphore> {
 pub(crate) struct Pipes {
     budget: Arc<Semaphore>,
     free: Mutex<Vec<Ends>>,
-    /// `PIPE`, [`WORTH`] and [`LEAST`]; smaller in tests.
+    /// `PIPE_SIZE`, [`WORTH`] and [`LEAST`]; smaller in tests.
     size: usize,
     worth: usize,
     least: usize,
@@ -40,13 +40,13 @@ pub(crate) struct Pipes {
 
 impl Pipes {
     pub(crate) fn new(budget: Arc<Semaphore>) -> Self {
-        Self { budget, free: Mutex::default(), size: PIPE, worth: WORTH, least: LEAST, open: Ends::of_kernel }
+        Self { budget, free: Mutex::default(), size: PIPE_SIZE, worth: WORTH, least: LEAST, open: Ends::of_kernel }
     }
 
     /// One that is smaller, and in memory.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn scripted(size: usize, worth: usize) -> Self {
-        let budget = budget(if size == 0 { 0 } else { 2 * PIPE });
+        let budget = budget(if size == 0 { 0 } else { 2 * PIPE_SIZE });
         Self {
             size,
             worth,

@@ -85,7 +85,7 @@ pub(crate) fn write_request(head: &RequestHead, route: &RequestRoute<'_>, out: &
     }
     let mut length_written = false;
     // An HTTP/1.0 client cannot be told to continue (RFC 9110 §10.1.1).
-    let differing = if head.version() == Version::Http10 { REQUEST.and(Name::Expect) } else { REQUEST };
+    let differing = if head.version() == Version::Http10 { REQUEST.with(Name::Expect) } else { REQUEST };
     let replaced = route.edits.map(|edits| |name: &[u8]| edits.replaces(name));
     head.write_fields(out, differing, replaced, |field, out| match (field.id, route.framing, route.max_forwards) {
         (Name::Host, ..) => host(out),
@@ -205,7 +205,7 @@ const RESPONSE: Names = Names::of(&[
     Name::ProxyAuthenticationInfo,
     Name::ContentLength,
 ]);
-const REQUEST: Names = RESPONSE.and(Name::Host).and(Name::MaxForwards);
+const REQUEST: Names = RESPONSE.with(Name::Host).with(Name::MaxForwards);
 
 /// `TE: trailers`, properly listed in Connection (RFC 9110 §10.1.4), is what we can do as well.
 fn accepts_trailers(head: &RequestHead) -> bool {

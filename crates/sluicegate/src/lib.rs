@@ -193,12 +193,12 @@ pub use body::{Body, ClientGone, Sender};
 pub use edits::EditError;
 pub use flow::ConnectionState;
 pub use limits::{Bound, ClientFin, LimitError, Limits};
-pub use origin::{Checked, Connected, Connecting, Connector, Dial};
+pub use origin::{CheckedAddress, Connected, Connecting, Connector, Dial};
 pub use policy::{AllowAll, Origin, OriginError, OriginResponse, Policy, Request, Route, Verdict};
 pub use proxy::{Builder, Proxy};
 pub use record::{Client, Ended, Extensions, Fault, Record};
-pub use response::{Response, Wrong};
-pub use reverse::{Hops, Reverse, ReverseError};
+pub use response::{Response, ResponseError};
+pub use reverse::{ForwardedFields, Reverse, ReverseError};
 /// What requests and responses are made of: pure HTTP/1.
 pub use sluicegate_http1 as http1;
 pub use sluicegate_http1::{Host, Target};

@@ -225,7 +225,7 @@ pub(crate) const ADDED_TO_HEADS: usize = 512;
 pub const MAX_BUFFER: usize = 64 << 20;
 
 /// What one pipe of the kernel takes, in bytes.
-pub const PIPE: usize = 256 * 1024;
+pub const PIPE_SIZE: usize = 256 * 1024;
 
 /// What is asked of the kernel for one kind of socket.
 #[derive(Debug, Clone, Copy, Default)]
@@ -254,7 +254,7 @@ impl Limits {
     pub fn splice_bound(&self) -> usize {
         let spare = |total: usize| (total / 4).min(total.saturating_sub(self.bound().total()));
         let most = self.splice_memory.min(self.max_memory.map_or(usize::MAX, spare));
-        most.saturating_sub(most % PIPE)
+        most.saturating_sub(most % PIPE_SIZE)
     }
 
     /// What one connection holds at most, but for what is in pipes ([`Limits::splice_bound`]).
@@ -368,11 +368,11 @@ mod tests {
     #[test]
     fn pipes_are_part_of_the_whole() {
         let bound = Limits::default().bound().total();
-        for total in [bound, bound + 1, 4 * PIPE, 1 << 20, 64 << 20, 1 << 30] {
+        for total in [bound, bound + 1, 4 * PIPE_SIZE, 1 << 20, 64 << 20, 1 << 30] {
             let limits = Limits { max_memory: Some(total), ..Limits::default() };
             limits.check().unwrap();
             assert!(
-                limits.splice_bound().is_multiple_of(PIPE)
+                limits.splice_bound().is_multiple_of(PIPE_SIZE)
                     && limits.splice_bound() <= total / 4
                     && limits.splice_bound() + bound <= total
             );

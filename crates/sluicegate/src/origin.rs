@@ -19,7 +19,7 @@ use sluicegate_http1::Host;
 
 use dial::Race;
 
-pub use connect::{Checked, Connected, Connecting, Connector, Dial};
+pub use connect::{CheckedAddress, Connected, Connecting, Connector, Dial};
 pub(crate) use dial::{Gate, is_exhausted};
 pub(crate) use follow::{Leads, leads};
 #[cfg(feature = "dns")]

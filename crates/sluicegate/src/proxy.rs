@@ -73,7 +73,7 @@ impl<P: Policy> Builder<P> {
     }
 }
 
-/// An HTTP forward proxy. A clone is the same proxy; [`Proxy::another_worker`] shares its settings
+/// An HTTP forward proxy. A clone is the same proxy; [`Proxy::new_worker`] shares its settings
 /// and limits, but neither buffers nor origin connections, and is meant for another runtime.
 pub struct Proxy<P = AllowAll> {
     worker: Arc<Worker<P>>,
@@ -109,13 +109,13 @@ impl Default for Proxy {
 impl<P: Policy> Proxy<P> {
     /// A worker of the same proxy for another runtime.
     #[must_use]
-    pub fn another_worker(&self) -> Self {
+    pub fn new_worker(&self) -> Self {
         Self { worker: Arc::new(Worker::new(Arc::clone(&self.worker.shared))) }
     }
 
     /// Says that connections to `address` come back to us, so that they are refused. `serve` says
     /// it for its own listener.
-    pub fn announce(&self, address: SocketAddr) {
+    pub fn add_own_address(&self, address: SocketAddr) {
         let mut listeners = self.worker.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         if !listeners.contains(&address) {
             listeners.push(address);
@@ -136,12 +136,12 @@ impl<P: Policy> Proxy<P> {
     /// counts towards `max_connections`, and waits until there is room.
     ///
     /// Requests that lead back to the listener that accepted it are only noticed if that was
-    /// [announced](Proxy::announce). Cancel-safe: dropping it ends the connection, by a reset to both sides if something was
+    /// [added](Proxy::add_own_address). Cancel-safe: dropping it ends the connection, by a reset to both sides if something was
     /// under way, so that nothing that was cut looks complete; what is idle ends by a FIN.
     ///
     /// Deadlines are kept by every runtime in which this is called, for all connections of the worker, while there are any:
     /// a runtime that is no longer driven, or has ended, stops none of those that are served elsewhere. Who serves on several
-    /// runtimes does better to give each [a worker of its own](Proxy::another_worker): they share no locks.
+    /// runtimes does better to give each [a worker of its own](Proxy::new_worker): they share no locks.
     ///
     /// # Errors
     /// Those of taking the stream over.

@@ -47,14 +47,14 @@ struct Inner {
     fields: Vec<u8>,
     has_type: bool,
     has_date: bool,
-    wrong: Option<Wrong>,
+    wrong: Option<ResponseError>,
     body: Body,
 }
 
 /// Why a response cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Wrong {
+pub enum ResponseError {
     /// A final status is 200 to 599 (RFC 9110 §15).
     #[error("{0} is not a final status; use one between 200 and 599")]
     Status(u16),
@@ -70,7 +70,7 @@ impl Response {
     /// A response with this final status, 200 to 599, and this body.
     #[must_use]
     pub fn new(status: u16, body: impl Into<Body>) -> Self {
-        let wrong = (!(200..600).contains(&status)).then_some(Wrong::Status(status));
+        let wrong = (!(200..600).contains(&status)).then_some(ResponseError::Status(status));
         let body = body.into();
         Self(Box::new(Inner { status, fields: Vec::new(), has_type: false, has_date: false, wrong, body }))
     }
@@ -101,7 +101,7 @@ impl Response {
     ///
     /// # Errors
     /// The first thing that is wrong with it.
-    pub fn check(&self) -> Result<(), Wrong> {
+    pub fn check(&self) -> Result<(), ResponseError> {
         self.0.wrong.clone().map_or(Ok(()), Err)
     }
 
@@ -117,10 +117,10 @@ impl Response {
 
     /// The same as [`Response::check`], and fit to answer a request with this method, and not larger than a response's head
     /// may be.
-    pub(crate) fn fits(&self, method: &[u8], limits: &Limits) -> Result<(), Wrong> {
+    pub(crate) fn fits(&self, method: &[u8], limits: &Limits) -> Result<(), ResponseError> {
         self.check()?;
         if method == b"CONNECT" && (200..300).contains(&self.0.status) {
-            return Err(Wrong::Tunnel(self.0.status));
+            return Err(ResponseError::Tunnel(self.0.status));
         }
         let most = limits.response_share().bytes;
         if self.0.fields.len() > most { Err(EditError::TooLarge(most).into()) } else { Ok(()) }

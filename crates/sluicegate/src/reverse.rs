@@ -43,8 +43,8 @@ pub struct Reverse {
     keeps_host: bool,
     keeps_underscores: bool,
     keeps_slashes: bool,
-    x_forwarded: Hops,
-    forwarded: Hops,
+    x_forwarded: ForwardedFields,
+    forwarded: ForwardedFields,
 }
 
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ struct Mount {
 /// What becomes of a field that says whom a request was forwarded for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Hops {
+pub enum ForwardedFields {
     /// It names this client alone, whatever came with the request: right where clients come directly.
     #[default]
     Replace,
@@ -103,7 +103,7 @@ impl Reverse {
     /// No path goes anywhere, before [`Reverse::mount`] says where.
     #[must_use]
     pub fn new() -> Self {
-        let (x_forwarded, forwarded) = (Hops::Replace, Hops::Replace);
+        let (x_forwarded, forwarded) = (ForwardedFields::Replace, ForwardedFields::Replace);
         let (keeps_host, keeps_underscores, keeps_slashes) = (false, false, false);
         Self { mounts: Vec::new(), keeps_host, keeps_underscores, keeps_slashes, x_forwarded, forwarded }
     }
@@ -162,14 +162,14 @@ impl Reverse {
     /// fields, `X-Real-IP`, `True-Client-IP`, `X-Original-URL` and what else proxies tell an origin. Default: replaced, and the
     /// kin removed.
     #[must_use]
-    pub fn x_forwarded(self, hops: Hops) -> Self {
-        Self { x_forwarded: hops, ..self }
+    pub fn x_forwarded(self, fields: ForwardedFields) -> Self {
+        Self { x_forwarded: fields, ..self }
     }
 
     /// What becomes of `Forwarded` (RFC 7239). Default: replaced.
     #[must_use]
-    pub fn forwarded(self, hops: Hops) -> Self {
-        Self { forwarded: hops, ..self }
+    pub fn forwarded(self, fields: ForwardedFields) -> Self {
+        Self { forwarded: fields, ..self }
     }
 
     /// Each prefix and where it leads, the longest first: `("/foo/", "127.0.0.1:9000/base/")`.
@@ -206,7 +206,7 @@ impl Reverse {
     /// The mount that a path is under, and what follows its prefix: the longest, and the same for whoever reads the path
     /// otherwise.
     fn find<'p>(&self, path: &'p str) -> Result<Option<(&Mount, &'p [u8])>, Malformed> {
-        let path = Path::read(path.as_bytes(), self.keeps_slashes)?;
+        let path = Path::parse(path.as_bytes(), self.keeps_slashes)?;
         let found = self.mounts.iter().find_map(|mount| Some((mount, path.strip_prefix(&mount.prefix)?)));
         let other = self.mounts.iter().find(|mount| path.may_be_under(&mount.prefix));
         if found.map(|(mount, _)| &mount.prefix) != other.map(|mount| &mount.prefix) {
@@ -226,18 +226,18 @@ impl Reverse {
             (self.x_forwarded, "X-Forwarded-Host", host.clone()),
             (self.forwarded, "Forwarded", Some(element(ip, host.as_deref(), scheme))),
         ];
-        for (hops, name, value) in fields {
+        for (action, name, value) in fields {
             let is_list = matches!(name, "X-Forwarded-For" | "Forwarded");
-            match (hops, value) {
-                (Hops::Keep, _) => {}
-                (Hops::Remove, _) | (Hops::Replace, None) => request.remove(name)?,
-                (Hops::Replace, Some(value)) => request.set(name, value)?,
-                (Hops::Append, Some(value)) if is_list => {
+            match (action, value) {
+                (ForwardedFields::Keep, _) => {}
+                (ForwardedFields::Remove, _) | (ForwardedFields::Replace, None) => request.remove(name)?,
+                (ForwardedFields::Replace, Some(value)) => request.set(name, value)?,
+                (ForwardedFields::Append, Some(value)) if is_list => {
                     let joined = joined(request, name, value);
                     request.set(name, joined)?;
                 }
-                (Hops::Append, Some(value)) if request.field(name).is_none() => request.set(name, value)?,
-                (Hops::Append, _) => {}
+                (ForwardedFields::Append, Some(value)) if request.field(name).is_none() => request.set(name, value)?,
+                (ForwardedFields::Append, _) => {}
             }
         }
         Ok(())
@@ -247,8 +247,8 @@ impl Reverse {
     fn unwanted(&self) -> Unwanted {
         Unwanted {
             odd: !self.keeps_underscores,
-            forwarded: matches!(self.x_forwarded, Hops::Replace | Hops::Remove),
-            told: self.x_forwarded != Hops::Keep,
+            forwarded: matches!(self.x_forwarded, ForwardedFields::Replace | ForwardedFields::Remove),
+            told: self.x_forwarded != ForwardedFields::Keep,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The chunked coding (RFC 9112 §7.1).
 
-use sluicegate_http1::chunked::{Decoder, LAST, write_size};
+use sluicegate_http1::chunked::{Decoder, LAST_CHUNK, write_size};
 use sluicegate_http1::{ChunkLimits, Framing, Malformed, Step};
 
 use crate::common::{Decoded, Outcome, decode};
@@ -187,11 +187,11 @@ fn extensions_are_bounded_over_the_body() {
     assert_eq!(body(b"1           ;"), Err(Malformed::ChunkExtensionsTooLong));
     // What a chunk has made up for counts no more.
     let signed = [&b"1;chunk-signature="[..], &[b'a'; 64], b"\r\nx\r\n"].concat().repeat(3_000);
-    assert_eq!(data(&[&signed[..], LAST].concat()).len(), 3_000);
+    assert_eq!(data(&[&signed[..], LAST_CHUNK].concat()).len(), 3_000);
     let ahead = [&b"1;"[..], &[b'a'; 200], b"\r\nx\r\n"].concat().repeat(3_000);
     assert_eq!(chunked(&ahead), Err(Malformed::ChunkExtensionsTooLong));
     let behind = [&b"c8;"[..], &[b'a'; 500], b"\r\n", &[b'x'; 200], b"\r\n"].concat().repeat(300);
-    assert_eq!(data(&[&behind[..], LAST].concat()).len(), 60_000);
+    assert_eq!(data(&[&behind[..], LAST_CHUNK].concat()).len(), 60_000);
     let endless = [b"5;", vec![b'a'; 262_144].as_slice()].concat();
     assert_eq!(chunked(&endless), Err(Malformed::ChunkExtensionsTooLong));
 }
@@ -220,7 +220,7 @@ fn trailers_are_bounded() {
 
 #[test]
 fn many_small_chunks() {
-    let input = [b"1\r\nZ\r\n".repeat(20_000).as_slice(), LAST].concat();
+    let input = [b"1\r\nZ\r\n".repeat(20_000).as_slice(), LAST_CHUNK].concat();
     assert_eq!(data(&input).len(), 20_000);
 }
 

@@ -1,7 +1,7 @@
 //! For all bytes and all cuts.
 
 use proptest::prelude::*;
-use sluicegate_http1::chunked::{LAST, write_size};
+use sluicegate_http1::chunked::{LAST_CHUNK, write_size};
 use sluicegate_http1::target::{host_field, parse};
 use sluicegate_http1::{ChunkLimits, Framing, HeadLimits, Received, RequestHead, ResponseHead, Target, framing};
 
@@ -173,7 +173,7 @@ proptest! {
             text.extend_from_slice(chunk);
             text.extend(b"\r\n");
         }
-        text.extend(&LAST[..3]);
+        text.extend(&LAST_CHUNK[..3]);
         for (name, value) in &trailers {
             text.extend([name, &b":"[..], value.as_bytes(), b"\r\n"].concat());
         }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sluicegate_http1::chunked::{ChunkLimits, LAST, write_size};
+use sluicegate_http1::chunked::{ChunkLimits, LAST_CHUNK, write_size};
 use sluicegate_http1::{Body, Framing, Step};
 
 use super::oracle;
@@ -418,7 +418,7 @@ impl Sent {
             write_size(part.len(), &mut bytes);
             bytes.extend([part, &b"\r\n"[..]].concat());
         }
-        bytes.extend_from_slice(LAST);
+        bytes.extend_from_slice(LAST_CHUNK);
         Self { framing: Framing::Chunked, data: parts.concat(), bytes }
     }
 

@@ -106,8 +106,8 @@ impl Dial<'_> {
     ///
     /// # Errors
     /// What the client is told if no other address is left.
-    pub fn check(&self, address: SocketAddr) -> Result<Checked, Fault> {
-        self.gate.check(address).map(|()| Checked(address))
+    pub fn check(&self, address: SocketAddr) -> Result<CheckedAddress, Fault> {
+        self.gate.check(address).map(|()| CheckedAddress(address))
     }
 
     /// What a connection attempt of one's own that failed is to be called: who refused, what took too long; or that this
@@ -142,9 +142,9 @@ impl fmt::Debug for Dial<'_> {
 
 /// An address that a client may be connected to: made by [`Dial::check`] only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Checked(SocketAddr);
+pub struct CheckedAddress(SocketAddr);
 
-impl Checked {
+impl CheckedAddress {
     /// The address.
     #[must_use]
     pub fn address(self) -> SocketAddr {
@@ -171,12 +171,12 @@ impl Connected {
     ///
     /// # Errors
     /// Those of `setsockopt(2)`.
-    pub fn tcp(stream: tokio::net::TcpStream, to: Checked) -> std::io::Result<Self> {
+    pub fn tcp(stream: tokio::net::TcpStream, to: CheckedAddress) -> std::io::Result<Self> {
         Ok(Self { stream: Tcp::new(stream)?.into(), address: Some(to.0), lending: None, is_by_name: false })
     }
 
     /// A stream of any kind that leads to an address that was checked.
-    pub fn checked(stream: impl Duplex + 'static, to: Checked) -> Self {
+    pub fn checked(stream: impl Duplex + 'static, to: CheckedAddress) -> Self {
         Self { stream: Upstream::stream(stream), address: Some(to.0), lending: None, is_by_name: false }
     }
 

@@ -101,7 +101,7 @@ impl<P: Policy> IntoFuture for Serve<P> {
 
 impl<P: Policy> Proxy<P> {
     async fn accept_until(&self, listener: &Listener, stop: impl Future<Output = ()>) {
-        self.announce(listener.local_addr());
+        self.add_own_address(listener.local_addr());
         listener.tune(self.worker.limits().to_clients());
         let mut troubles = Troubles::default();
         let mut stop = pin!(stop);

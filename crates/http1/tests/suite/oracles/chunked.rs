@@ -1,6 +1,6 @@
 //! Chunked bodies: one outcome however they are cut, the data that a second reader finds, and bounded memory.
 
-use sluicegate_http1::chunked::{Decoder, LAST, write_size};
+use sluicegate_http1::chunked::{Decoder, LAST_CHUNK, write_size};
 use sluicegate_http1::{Body, ChunkLimits, Framing, Malformed, Step};
 
 use super::{Fields, Input, owned};
@@ -102,7 +102,7 @@ fn encode(data: &[u8], trailers: &Fields) -> Vec<u8> {
         out.extend([chunk, b"\r\n"].concat());
         (rest, size) = (after, size * 3);
     }
-    let (last, end) = LAST.split_at(3);
+    let (last, end) = LAST_CHUNK.split_at(3);
     out.extend(last);
     for (name, value) in trailers {
         out.extend([name, &b": "[..], value, b"\r\n"].concat());

@@ -34,7 +34,7 @@ pub fn request_head(input: &[u8]) -> bool {
 fn check_written(head: &RequestHead) {
     let takes_its_place = |field: &Field<'_>| [b"<", field.name, b">"].concat();
     for differing in [Names::of(&[]), Names::of(&[Name::Host, Name::Via]), Names::of(&[Name::Other])] {
-        let lines = head.fields().map(|field| match differing.contain(field.id) || head.is_nominated(field.name) {
+        let lines = head.fields().map(|field| match differing.contains(field.id) || head.is_nominated(field.name) {
             true => takes_its_place(&field),
             false => [field.name, b": ", field.value, b"\r\n"].concat(),
         });

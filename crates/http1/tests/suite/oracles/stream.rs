@@ -1,6 +1,6 @@
 //! A connection's worth of requests: where one ends the next begins, whatever the cuts.
 
-use sluicegate_http1::chunked::{LAST, write_size};
+use sluicegate_http1::chunked::{LAST_CHUNK, write_size};
 use sluicegate_http1::{
     Body, ChunkLimits, Connection, Framing, HeadLimits, Malformed, Received, RequestHead, Step, framing,
 };
@@ -72,7 +72,7 @@ impl Message {
             write_size(self.data.len(), &mut out);
             out.extend([&self.data, &b"\r\n"[..]].concat());
         }
-        let (last, end) = LAST.split_at(3);
+        let (last, end) = LAST_CHUNK.split_at(3);
         out.extend(last);
         for (name, value) in &self.trailers {
             out.extend([name, &b":"[..], value, b"\r\n"].concat());
