@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Plants known bugs, one at a time, in a copy of the source, and sees the tests fail.
 
-    planted.py [--list] [--only NAME …] [--shuffle] [--seconds N]
+    planted.py [--list] [--check] [--only NAME …] [--shuffle] [--seconds N]
 
 A test that no bug can fail proves nothing. Each bug is a replacement of text that must be there exactly once; it counts
-as caught when the named tests no longer pass. `--seconds` stops planting when the time is used up (the rest is named).
+as caught when the named tests no longer pass. `--check` only sees that each text is there, which takes no time. `--seconds` stops planting when the time is used up (the rest is named).
 Prints `caught NAME by TEST` lines, and `N passed, N failed` alone on the last line.
 """
 import argparse
@@ -212,38 +212,88 @@ BUGS = [
 ]
 
 
-def plant(tree, bug):
-    name, _, file, old, new = bug[:5]
+def find(tree, bug):
+    """The file that a bug is planted in, and its text; or what is wrong with this list."""
+    name, _, file, old = bug[:4]
     path = os.path.join(tree, "" if file.startswith("crates/") else SRC, file)
+    if not os.path.exists(path):
+        raise LookupError(f"{name}: there is no {file}; mend this list")
     with open(path) as f:
         text = f.read()
     if text.count(old) != 1:
-        raise SystemExit(f"{name}: its text stands {text.count(old)} times in {file}; mend this list")
-    with open(path, "w") as f:
-        f.write(text.replace(old, new))
+        raise LookupError(f"{name}: its text stands {text.count(old)} times in {file}; mend this list")
     return path, text
 
 
-def failing(tree, target, tests):
-    """The tests that fail, or None if all pass; a tree that does not compile is an error of this list."""
-    package = [] if "-p" in tests else ["-p", "sluicegate"]
-    command = ["cargo", "test", "-q", *package, *tests]
-    env = dict(os.environ, CARGO_TARGET_DIR=target, CARGO_TERM_COLOR="never", PROPTEST_FAILURE_PERSISTENCE="off")
+def plant(tree, bug):
     try:
-        run = subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True, timeout=240)
+        path, text = find(tree, bug)
+    except LookupError as error:
+        raise SystemExit(error)
+    with open(path, "w") as f:
+        f.write(text.replace(bug[3], bug[4]))
+    return path, text
+
+
+def check(bugs):
+    """Prints which bugs can no longer be planted, because the code has changed; how many."""
+    wrong = 0
+    for bug in bugs:
+        try:
+            find(ROOT, bug)
+        except LookupError as error:
+            wrong += 1
+            print(error)
+    return wrong
+
+
+# Longer than any build of the tests takes, also a cold one beside others; then it is an error.
+BUILD_SECONDS = 1800
+
+# Longer than any of the tests takes; then a bug has made one wait for ever.
+TEST_SECONDS = 240
+
+
+def cargo(tree, target, arguments, seconds):
+    env = dict(os.environ, CARGO_TARGET_DIR=target, CARGO_TERM_COLOR="never", PROPTEST_FAILURE_PERSISTENCE="off")
+    return subprocess.run(["cargo", "test", "-q", *arguments], cwd=tree, env=env, capture_output=True, text=True,
+                          timeout=seconds)
+
+
+def build(tree, target, arguments):
+    """Builds the tests; a tree that does not compile, or not in time, is an error of this list."""
+    try:
+        run = cargo(tree, target, [*arguments, "--no-run"], BUILD_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise SystemExit(f"the tests were not built within {BUILD_SECONDS} s")
+    if run.returncode != 0:
+        raise SystemExit(run.stderr[-3000:])
+
+
+def failing(tree, target, tests):
+    """The tests that fail, or None if all pass."""
+    arguments = tests if "-p" in tests else ["-p", "sluicegate", *tests]
+    build(tree, target, arguments)
+    try:
+        run = cargo(tree, target, arguments, TEST_SECONDS)
     except subprocess.TimeoutExpired:
         return ["(it never ends)"]
     if run.returncode == 0:
         return None
     failed = re.findall(r"^    ([a-z_0-9:]+)$", run.stdout, re.M)
-    if not failed and "error: could not compile" in run.stderr:
-        raise SystemExit(run.stderr[-3000:])
     return sorted(set(failed)) or ["(it crashes)"]
+
+
+def catchers(bugs, args):
+    """What must pass while nothing is planted: for all bugs the library's own tests, for some what catches them."""
+    default = " ".join(args.tests)
+    return {bug[5] if len(bug) > 5 else default for bug in bugs} if args.only else {default}
 
 
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--list", action="store_true")
+    ap.add_argument("--check", action="store_true", help="see that each can be planted, and run nothing")
     ap.add_argument("--only", nargs="*", default=[])
     ap.add_argument("--shuffle", action="store_true", help="in an order of its own each time, for a bounded run")
     ap.add_argument("--seconds", type=float, default=1e9)
@@ -251,6 +301,11 @@ def main():
     ap.add_argument("--tests", nargs="*", default=["--lib"], help="what is run: default the library's own tests")
     args = ap.parse_args()
     bugs = [bug for bug in BUGS if not args.only or bug[0] in args.only]
+    unknown = set(args.only) - {bug[0] for bug in bugs}
+    if unknown:
+        raise SystemExit(f"there is no bug named {', '.join(sorted(unknown))}; see --list")
+    if args.check:
+        return 1 if check(bugs) else 0
     if args.shuffle:
         random.shuffle(bugs)
     if args.list:
@@ -262,8 +317,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         tree = os.path.join(folder, "tree")
         shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns("target", ".git"))
-        if failing(tree, args.target, args.tests):
-            raise SystemExit("the tests fail without any bug planted")
+        for tests in catchers(bugs, args):
+            if failing(tree, args.target, tests.split()):
+                raise SystemExit(f"the tests fail without any bug planted: {tests}")
         for bug in bugs:
             if time.monotonic() > stop:
                 print(f"not planted for lack of time: {bug[0]}")
