@@ -21,10 +21,16 @@ real *args:
     cargo build --release
     python3 tests/real/run.py -v --proxy-binary target/release/sluicegate {{args}}
 
-# what clippy and rustfmt say
+# what clippy and rustfmt say, and whether pages and planted bugs are in order
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
+    python3 tests/sentences.py
+    python3 tests/planted/planted.py --check
+
+# one sentence per line in every page
+sentences:
+    python3 tests/sentences.py --write
 
 # sluicegate beside HAProxy, nginx and others: `just bench --quick`
 bench *args:

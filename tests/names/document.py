@@ -50,7 +50,7 @@ def text():
         title, _, words = inspect.getdoc(group).partition("\n")
         parts.append(f"\n## {title}\n{words}\n\n{table([row for row in group.ROWS if row.id not in OPEN_FAULTS])}")
     differing = [row for group in GROUPS for row in group.ROWS if row.differs]
-    parts.append("\n" + DIFFERENCES + "".join(f"* {row.says} With getaddrinfo, {row.differs}.\n" for row in differing))
+    parts.append("\n" + DIFFERENCES + "".join(f"* {row.says}\n  With getaddrinfo, {row.differs}.\n" for row in differing))
     for module, head in BESIDE.items():
         tests = [test for id, test in TESTS.items() if test.__module__ == module and id not in OPEN_FAULTS]
         parts.append("\n" + head + "".join(f"* {inspect.getdoc(test)}\n" for test in tests))
