@@ -1,5 +1,6 @@
 //! An answer of a policy's own.
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use sluicegate_http1::Name;
@@ -34,8 +35,8 @@ use crate::limits::Limits;
 /// let (first, second) = (Response::new(200, body), Response::new(200, body));
 /// ```
 ///
-/// A status that is none, or a field that is not allowed (see [`EditError`]), is found when it is sent: then the client gets
-/// a 500 and the reason is logged. [`Response::check`] finds it before.
+/// A status that cannot be final, a reason phrase that is not valid, or a field that is not allowed (see [`EditError`]), is
+/// found when it is sent: then the client gets a 500 and the error is logged. [`Response::check`] finds it before.
 #[derive(Debug)]
 pub struct Response(Box<Inner>);
 
@@ -43,6 +44,8 @@ pub struct Response(Box<Inner>);
 #[derive(Debug)]
 struct Inner {
     status: u16,
+    /// Instead of the usual one.
+    reason: Option<Cow<'static, str>>,
     /// Whole field lines.
     fields: Vec<u8>,
     has_type: bool,
@@ -50,6 +53,9 @@ struct Inner {
     wrong: Option<ResponseError>,
     body: Body,
 }
+
+/// Bytes of a reason phrase.
+const LONGEST_REASON: usize = 128;
 
 /// Why a response cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +67,9 @@ pub enum ResponseError {
     /// To a CONNECT a 2xx says that a tunnel is open (RFC 9110 §9.3.6), and there is none.
     #[error("{0} to a CONNECT would open a tunnel that leads nowhere; forward it, or answer with another status")]
     Tunnel(u16),
+    /// The reason phrase is empty, too long, or not printable ASCII (RFC 9112 §4).
+    #[error("{0:?} is not a valid reason phrase; use 1 to {LONGEST_REASON} printable ASCII characters")]
+    Reason(String),
     /// A field that is not allowed.
     #[error(transparent)]
     Field(#[from] EditError),
@@ -72,7 +81,23 @@ impl Response {
     pub fn new(status: u16, body: impl Into<Body>) -> Self {
         let wrong = (!(200..600).contains(&status)).then_some(ResponseError::Status(status));
         let body = body.into();
-        Self(Box::new(Inner { status, fields: Vec::new(), has_type: false, has_date: false, wrong, body }))
+        let fields = Vec::new();
+        Self(Box::new(Inner { status, reason: None, fields, has_type: false, has_date: false, wrong, body }))
+    }
+
+    /// Another reason phrase than the usual one: 1 to 128 printable ASCII characters. It is for people who read what is on the
+    /// wire: clients ignore it, and versions of HTTP above 1.1 do not send it (RFC 9112 §4).
+    #[must_use]
+    pub fn reason(mut self, phrase: impl Into<Cow<'static, str>>) -> Self {
+        let phrase = phrase.into();
+        let is_short = (1..=LONGEST_REASON).contains(&phrase.len());
+        if is_short && phrase.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            self.0.reason = Some(phrase);
+        } else {
+            let shown = phrase.chars().take(LONGEST_REASON).collect();
+            self.0.wrong.get_or_insert(ResponseError::Reason(shown));
+        }
+        self
     }
 
     /// One more field.
@@ -133,7 +158,8 @@ impl Response {
 
     /// Writes the head. `length` is announced; `chunked` and `close` as they say.
     pub(crate) fn write_head(&self, length: Option<u64>, chunked: bool, close: bool, out: &mut Vec<u8>) {
-        let line = format!("HTTP/1.1 {} {}\r\n", self.0.status, reason(self.0.status));
+        let phrase = self.0.reason.as_deref().unwrap_or_else(|| reason(self.0.status));
+        let line = format!("HTTP/1.1 {} {phrase}\r\n", self.0.status);
         out.extend_from_slice(line.as_bytes());
         if !self.0.has_date {
             write_date(SystemTime::now(), out);

@@ -117,11 +117,20 @@ fn a_mistake_of_the_policy_is_a_500_that_says_so() {
         "/1xx" => Response::new(103, ()),
         "/length" => Response::new(200, ()).field("Content-Length", "5"),
         "/split" => Response::new(200, ()).field("X", "a\r\nSet-Cookie: b"),
+        "/reason" => Response::new(403, ()).reason("No\r\nSet-Cookie: b"),
+        "/reasons" => Response::new(403, ()).reason("é".repeat(100)),
+        "/none" => Response::new(403, ()).reason(""),
         _ => Response::new(200, ()).field("X", "x".repeat(20_000)),
     });
-    for (path, says) in
-        [("/1xx", "final status"), ("/length", "framed"), ("/split", "control character"), ("/large", "16384 bytes")]
-    {
+    for (path, says) in [
+        ("/1xx", "final status"),
+        ("/length", "framed"),
+        ("/split", "control character"),
+        ("/reason", "valid reason phrase"),
+        ("/reasons", "valid reason phrase"),
+        ("/none", "valid reason phrase"),
+        ("/large", "16384 bytes"),
+    ] {
         let answer = serving.ask(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
         assert_eq!(answer.status(), 500);
         assert!(answer.text().contains(says), "{}", answer.text());
@@ -215,6 +224,20 @@ fn statuses_that_mean_more_are_kept_to() {
     let response = client.response("GET");
     assert_eq!(response.status(), 500);
     assert!(response.text().contains("leads nowhere"), "{}", response.text());
+}
+
+/// The longest that is allowed, and the next.
+#[test]
+fn a_reason_phrase_may_be_ones_own() {
+    let serving = making(|request| {
+        let reason = if request.path_and_query() == "/long" { "~".repeat(128) } else { "Not Here".to_owned() };
+        Response::new(404, ()).reason(reason)
+    });
+    for (path, reason) in [("/", "Not Here"), ("/long", &"~".repeat(128))] {
+        let answer = serving.ask(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert!(answer.head.starts_with(&format!("HTTP/1.1 404 {reason}\r\n")), "{}", answer.head);
+    }
+    assert!(Response::new(200, ()).reason("~".repeat(129)).check().is_err());
 }
 
 /// What a push producer did.
