@@ -22,7 +22,7 @@ use crate::flow::{Alarm, Entered, Flow, Phase};
 use crate::origin::Kept;
 use crate::pipe::Pipe;
 use crate::policy::{AllowAll, Policy};
-use crate::record::{Client, Fault};
+use crate::record::{Client, Fault, Members};
 use crate::transport::{self, Tcp, Transport};
 use crate::worker::{Share, Worker};
 
@@ -46,6 +46,8 @@ pub(crate) struct Busy<'w> {
     is_pipelined: bool,
     /// The host that its flow shows.
     shown: String,
+    /// Which members of the policy have been asked about the present request.
+    asked: Members,
     /// Its share of `Limits::max_memory`, while it may hold anything.
     memory: Share<'w>,
 }
@@ -159,6 +161,7 @@ async fn busy<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>) -> Next {
         last: None,
         is_pipelined: false,
         shown: String::new(),
+        asked: Members::new(),
         memory: Share::of(cx.worker.shared.memory.as_ref()),
     };
     let underway = Underway(cx);

@@ -55,10 +55,6 @@ use crate::record::{Client, Fault, Record};
 /// **Where it runs.** On the task of the client's connection: no method may block, and only `admit`
 /// may wait.
 pub trait Policy: Send + Sync + 'static {
-    /// Of how many policies this one is made. Only a policy that passes `admit` and `ended` on to a tuple or an
-    /// `Arc` inside it has to say so, with that one's number.
-    const PARTS: usize = 1;
-
     /// Whether `client` may use this proxy; asked once, when it is accepted. If not, it gets a 403 that says so,
     /// and is closed.
     fn accept(&self, _client: &Client) -> bool {
@@ -97,7 +93,7 @@ pub trait Policy: Send + Sync + 'static {
         true
     }
 
-    /// Called exactly once for each `admit`, when its exchange or tunnel is over: also when it was
+    /// Called exactly once for each `admit` (a tuple passes it on to those of its members that were asked), when its exchange or tunnel is over: also when it was
     /// aborted, when the proxy was stopped or its future dropped, and when a policy panicked. What never
     /// became a request is told to [`Policy::refused`].
     ///

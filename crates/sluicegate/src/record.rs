@@ -1,6 +1,7 @@
 //! What log, metrics and policies see: who asks, and of an exchange, when it is over, how it went.
 
 mod extensions;
+mod members;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use sluicegate_http1::{Malformed, RequestHead};
 
 pub use extensions::Extensions;
+pub(crate) use members::Members;
 
 use crate::transport::{Gone, Hangup, Latch};
 
@@ -316,8 +318,8 @@ pub struct Record<'a> {
     pub ended: Ended,
     /// What policies have put there.
     pub extensions: &'a Extensions,
-    /// Which part of a composed policy was the last to be asked, counted from this policy's first.
-    pub(crate) asked: usize,
+    /// Which members of a composed policy are told.
+    pub(crate) asked: &'a Members,
 }
 
 impl Record<'_> {

@@ -97,7 +97,7 @@ fn allocations(body: &'static str) -> u64 {
         let _ = goes.recv();
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let proxy = Proxy::builder().policy(Watch).build().unwrap();
+    let proxy = Proxy::builder().policy(((Watch, Watch), Watch)).build().unwrap();
     runtime.block_on(async {
         tokio::spawn(async move { proxy.serve(listener).await });
         is_warm.await.unwrap();

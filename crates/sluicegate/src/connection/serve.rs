@@ -19,13 +19,13 @@ use crate::forward::{self, MaxForwards, Offers, RequestRoute};
 use crate::origin::{self, Asking, Dial, Kept, Reached};
 use crate::pipe::{Encoding, Pipe};
 use crate::policy::{Policy, Request, Route, Verdict, host_field};
-use crate::record::{Ended, Fault};
+use crate::record::{Ended, Fault, Members};
 use crate::transport::{self, Cut, Transport, Upstream};
 
 /// Serves the request whose head is complete.
 pub(super) async fn serve<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Next {
-    let Busy { request, response, head, response_head, last, is_pipelined, shown, memory } = busy;
-    let mut story = Story::begin(cx, head);
+    let Busy { request, response, head, response_head, last, is_pipelined, shown, asked, memory } = busy;
+    let mut story = Story::begin(cx, head, asked);
     let larger = Larger::new(cx.worker.limits(), cx.worker.shared.memory.as_ref());
     let mut pipes = Pipes { request, response, response_head, last, memory, is_pipelined: *is_pipelined, larger };
     let understood = understand(head);
@@ -53,8 +53,8 @@ pub(super) async fn serve<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: 
 
 /// Answers what was not even a request, and ends the connection.
 pub(super) async fn refuse<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>, fault: Fault) -> Next {
-    let Busy { request, response, head, response_head, last, is_pipelined, memory, .. } = busy;
-    let mut story = Story::begin(cx, head);
+    let Busy { request, response, head, response_head, last, is_pipelined, asked, memory, .. } = busy;
+    let mut story = Story::begin(cx, head, asked);
     let larger = Larger::new(cx.worker.limits(), cx.worker.shared.memory.as_ref());
     let mut pipes = Pipes { request, response, response_head, last, memory, is_pipelined: *is_pipelined, larger };
     let next = pipes.fault(cx, &mut story, head, fault).await;
@@ -64,7 +64,8 @@ pub(super) async fn refuse<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy:
 
 /// Says that there is no memory for a request, without taking a byte of it.
 pub(super) async fn no_memory<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, head: &RequestHead) -> Next {
-    let mut story = Story::begin(cx, head);
+    let mut asked = Members::new();
+    let mut story = Story::begin(cx, head, &mut asked);
     story.told.status = 503;
     story.fault = Some(Fault::Capacity);
     story.ended = Ended::Refused;
@@ -134,7 +135,7 @@ async fn decide<C: Transport, P: Policy>(
         edits: &mut story.edits,
         room,
         extensions: &mut story.extensions,
-        asked: &mut story.asked,
+        asked: story.asked,
     };
     let mut deciding = pin!(cx.worker.shared.policy.admit(&mut request, cx.who));
     // Most decide at once: for them nobody need be watched, and nothing be moved about.

@@ -13,7 +13,7 @@ use crate::edits::Edits;
 use crate::exchange::Told;
 use crate::flow::Flow;
 use crate::policy::Policy;
-use crate::record::{Client, Ended, Extensions, Fault, Record};
+use crate::record::{Client, Ended, Extensions, Fault, Members, Record};
 use crate::worker::Worker;
 
 /// The exchange so far.
@@ -26,8 +26,8 @@ pub(crate) struct Story<'s, P: Policy> {
     began: Option<Began>,
     /// The policy has been asked about it.
     pub(crate) admitted: bool,
-    /// The part of the policy that was asked last.
-    pub(crate) asked: usize,
+    /// Which members of the policy have been asked.
+    pub(crate) asked: &'s mut Members,
     /// What the policy changed in the request's head.
     pub(crate) edits: Edits,
     pub(crate) extensions: Extensions,
@@ -61,7 +61,8 @@ impl Began {
 }
 
 impl<'s, P: Policy> Story<'s, P> {
-    pub(crate) fn begin<C>(cx: &Cx<'s, C, P>, head: &'s RequestHead) -> Self {
+    pub(crate) fn begin<C>(cx: &Cx<'s, C, P>, head: &'s RequestHead, asked: &'s mut Members) -> Self {
+        asked.clear();
         Self {
             worker: cx.worker,
             who: cx.who,
@@ -69,7 +70,7 @@ impl<'s, P: Policy> Story<'s, P> {
             head,
             began: cx.worker.shared.policy.records().then(|| Began::now(cx)),
             admitted: false,
-            asked: 0,
+            asked,
             edits: Edits::new(),
             extensions: Extensions::new(),
             told: Told::default(),
@@ -130,7 +131,7 @@ pub(crate) fn turned_away<P: Policy>(worker: &Worker<P>, who: &Client, fault: Op
         if !policy.records() {
             return;
         }
-        let (head, extensions) = (RequestHead::new(), Extensions::new());
+        let (head, extensions, asked) = (RequestHead::new(), Extensions::new(), Members::new());
         policy.refused(&Record {
             id: worker.shared.next_id(),
             client: who,
@@ -151,7 +152,7 @@ pub(crate) fn turned_away<P: Policy>(worker: &Worker<P>, who: &Client, fault: Op
             fault,
             ended: fault.map_or(Ended::PolicyFailed, Fault::ended),
             extensions: &extensions,
-            asked: 0,
+            asked: &asked,
         });
     };
     if catch_unwind(AssertUnwindSafe(tell)).is_err() {

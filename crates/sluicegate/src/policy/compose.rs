@@ -20,8 +20,6 @@ impl<F: Fn(&mut Request<'_>, &Client) -> Verdict + Send + Sync + 'static> Policy
 macro_rules! pass_on {
     ($inner:ident, $of:ty, |$this:ident| $find:expr) => {
         impl<$inner: Policy> Policy for $of {
-            const PARTS: usize = $inner::PARTS;
-
             fn accept(&self, client: &Client) -> bool {
                 let $this = self;
                 $find.is_none_or(|inner| inner.accept(client))
@@ -72,31 +70,27 @@ macro_rules! pass_on {
 pass_on!(P, Arc<P>, |this| Some(&**this));
 pass_on!(P, Option<P>, |this| this.as_ref());
 
-/// Parts are counted through all members, however they are nested: which of them have been asked is then one
-/// number, that of the last, because they are asked in this order and none after one that refuses.
+/// A tuple notes how many of its members it has asked, and tells those: see [`Members`](crate::record::Members). What stands between it
+/// and the proxy, or another tuple, need know nothing of that.
 macro_rules! tuple {
     ($($member:ident $place:tt),+) => {
         impl<$($member: Policy),+> Policy for ($($member,)+) {
-            const PARTS: usize = 0 $(+ $member::PARTS)+;
-
             fn accept(&self, client: &Client) -> bool {
                 true $(&& self.$place.accept(client))+
             }
 
-            #[allow(unused_assignments, reason = "the last member has none behind it")]
             async fn admit(&self, request: &mut Request<'_>, client: &Client) -> Verdict {
-                let mut first = *request.asked;
                 let mut chosen = Route::target();
+                let records = self.records();
                 $(
-                    *request.asked = first;
+                    if records {
+                        request.asked.note(self, 1 + $place);
+                    }
                     match self.$place.admit(request, client).await {
                         Verdict::Forward(route) => chosen = chosen.and(route),
                         refused => return refused,
                     }
-                    first = first.saturating_add($member::PARTS);
                 )+
-                // All have been.
-                *request.asked = first.saturating_sub(1);
                 Verdict::Forward(chosen)
             }
 
@@ -113,16 +107,12 @@ macro_rules! tuple {
                 false $(|| self.$place.records())+
             }
 
-            #[allow(unused_assignments, reason = "the last member has none behind it")]
             fn ended(&self, record: &Record<'_>) {
-                let mut first = 0_usize;
+                let asked = record.asked.count(self);
                 $(
-                    // In order, so the first that was not asked is the end of it.
-                    let Some(asked) = record.asked.checked_sub(first) else { return };
-                    if self.$place.records() {
-                        self.$place.ended(&Record { asked, ..record.clone() });
+                    if asked > $place && self.$place.records() {
+                        self.$place.ended(record);
                     }
-                    first = first.saturating_add($member::PARTS);
                 )+
             }
 

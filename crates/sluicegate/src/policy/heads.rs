@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use sluicegate_http1::{Authority, Field, Host, Name, RequestHead, ResponseHead, Target};
 
 use crate::edits::{EditError, Edits, Room};
-use crate::record::Extensions;
+use crate::record::{Extensions, Members};
 use crate::whom::Unwanted;
 
 /// A request whose head is complete, and the changes to it.
@@ -19,8 +19,8 @@ pub struct Request<'h> {
     pub(crate) edits: &'h mut Edits,
     pub(crate) room: Room,
     pub(crate) extensions: &'h mut Extensions,
-    /// The part of a composed policy that was asked last.
-    pub(crate) asked: &'h mut usize,
+    /// Which members of a composed policy have been asked.
+    pub(crate) asked: &'h mut Members,
 }
 
 /// The head of an origin's final response, and the changes to it.

@@ -9,6 +9,7 @@ mod support;
 mod answers;
 mod backpressure;
 mod bodies;
+mod composing;
 mod crowds;
 mod dropped;
 mod embedding;
