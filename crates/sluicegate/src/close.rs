@@ -7,14 +7,15 @@
 use crate::flow::{Flow, Phase};
 use crate::limits::Limits;
 use crate::pipe::Pipe;
-use crate::transport::{self, Transport, Watch};
+use crate::pump;
+use crate::transport::{Transport, Watch};
 
 /// Ends our side, and reads and drops what the client still sends, for a while. What has been
 /// written arrives, unless the client does not take it.
 pub(crate) async fn linger<C: Transport>(client: &C, request: &mut Pipe<'_>, limits: &Limits, flow: &Flow) -> Lingered {
     flow.enter(Phase::Closing);
     request.clear();
-    if transport::shutdown(client).await.is_err() {
+    if pump::shutdown(client).await.is_err() {
         return Lingered::Ended; // it is gone already
     }
     flow.allow(Some(limits.linger_timeout));
@@ -40,7 +41,7 @@ pub(crate) async fn wait_for_end<C: Transport>(client: &C, limits: &Limits, flow
 /// stays with the kernel until it has closed, or has had its time to read the answer.
 pub(crate) async fn unread<C: Transport>(client: &C, limits: &Limits, flow: &Flow) {
     flow.enter(Phase::Closing);
-    if transport::shutdown(client).await.is_ok() {
+    if pump::shutdown(client).await.is_ok() {
         flow.allow(Some(limits.linger_timeout));
         tokio::select! { biased;
             _ = client.hangup(Watch::Fin) => {}
@@ -63,7 +64,7 @@ pub(crate) enum Lingered {
 async fn drain<C: Transport>(client: &C, request: &mut Pipe<'_>, most: u64, flow: &Flow) -> Lingered {
     let mut dropped = 0_u64;
     while dropped <= most {
-        match transport::fill(request, client, flow.upward()).await {
+        match pump::fill(request, client, flow.upward()).await {
             Ok(0) | Err(_) => return Lingered::Ended,
             Ok(n) => {
                 dropped = dropped.saturating_add(n as u64);

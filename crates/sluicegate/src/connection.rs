@@ -22,8 +22,9 @@ use crate::flow::{Alarm, Entered, Flow, Phase};
 use crate::origin::Kept;
 use crate::pipe::Pipe;
 use crate::policy::{AllowAll, Policy};
+use crate::pump;
 use crate::record::{Client, Fault, Members};
-use crate::transport::{self, Tcp, Transport};
+use crate::transport::{Tcp, Transport};
 use crate::worker::{Share, Worker};
 
 /// What every step of a connection needs, and none changes.
@@ -207,7 +208,7 @@ async fn close<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) 
 async fn serve_all<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Next {
     loop {
         busy.head.clear();
-        transport::in_turn(cx.flow.upward()).await;
+        pump::in_turn(cx.flow.upward()).await;
         let next = match read_head(cx, busy).await {
             Asks::Request => {
                 cx.flow.count_request();
@@ -280,10 +281,10 @@ async fn read_head<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Bu
 async fn fill<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) -> io::Result<usize> {
     busy.request.release();
     if busy.head.is_empty() && cx.client.knows_readable() {
-        transport::readable(cx.client).await?;
+        pump::readable(cx.client).await?;
     }
     busy.memory.take().await;
-    transport::fill(&mut busy.request, cx.client, cx.flow.upward()).await
+    pump::fill(&mut busy.request, cx.client, cx.flow.upward()).await
 }
 
 /// What a head is that did not end before the alarm.
@@ -300,7 +301,7 @@ fn unfinished(alarm: Alarm, head: &RequestHead) -> Asks {
 /// Says that a head came too slowly, and goes at once: the place is needed.
 async fn give_way<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Next {
     let _ = serve::refuse(cx, busy, Fault::RequestTimeout).await;
-    let _ = transport::shutdown(cx.client).await;
+    let _ = pump::shutdown(cx.client).await;
     Next::Gone
 }
 
@@ -322,18 +323,18 @@ async fn first_bytes<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut 
         }
         let lane = cx.flow.upward();
         let place = cx.worker.ready.take();
-        if place.is_none() && knows && !transport::is_readable(cx.client).await {
+        if place.is_none() && knows && !pump::is_readable(cx.client).await {
             return Err(Asks::Nothing);
         }
         bytes(cx.client, cx.flow).await.map_err(|alarm| alarm.map_or(Asks::Gone, |alarm| quiet(alarm, knows)))?;
         drop(place);
         reserve(cx, busy).await?;
         let read = if knows {
-            transport::try_fill(&mut busy.request, cx.client, lane).await
+            pump::try_fill(&mut busy.request, cx.client, lane).await
         } else {
             // It cannot be known without a buffer: so one is held meanwhile.
             tokio::select! { biased;
-                read = transport::fill(&mut busy.request, cx.client, lane) => read.map(Some),
+                read = pump::fill(&mut busy.request, cx.client, lane) => read.map(Some),
                 alarm = cx.flow.idle_alarm() => return Err(quiet(alarm, knows)),
             }
         };
@@ -352,13 +353,13 @@ async fn first_bytes<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut 
 /// Waits for bytes, holding nothing; else says what it was told, or `None` if the client has gone.
 async fn bytes<C: Transport>(client: &C, flow: &Flow) -> Result<(), Option<Alarm>> {
     let alarm = tokio::select! { biased;
-        readable = transport::readable(client) => return readable.map_err(|_| None),
+        readable = pump::readable(client) => return readable.map_err(|_| None),
         alarm = flow.idle_alarm() => alarm,
     };
     // A stop ends who has asked for nothing. Of a client that was just taken from the queue only
     // the kernel knows that, yet: closing on its request would reset it.
     if alarm == Alarm::Drain && C::KNOWS_READABLE && client.is_stale(true) {
-        return transport::readable(client).await.map_err(|_| None);
+        return pump::readable(client).await.map_err(|_| None);
     }
     Err(Some(alarm))
 }

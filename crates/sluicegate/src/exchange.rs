@@ -17,14 +17,15 @@ use sluicegate_http1::{Framing, HeadLimits, Malformed, Name, Received, ResponseH
 
 use self::interim::Interim;
 pub(crate) use self::larger::Larger;
-use crate::edits::{Edits, Room};
 use crate::flow::{Alarm, BodySource, Flow, Phase};
-use crate::forward::{self, Offers, ResponseRoute};
 use crate::limits::{ClientFin, Limits};
+use crate::message::edits::{Edits, Room};
+use crate::message::forward::{self, Offers, ResponseRoute};
 use crate::pipe::{Encoding, Pipe};
 use crate::policy::{OriginResponse, Policy};
+use crate::pump::{self, End};
 use crate::record::{Client, Extensions, Fault};
-use crate::transport::{self, End, Hangup, Transport, Watch};
+use crate::transport::{Hangup, Transport, Watch};
 
 /// Why an exchange, or the way to one, stopped early.
 #[derive(Debug)]
@@ -223,7 +224,7 @@ async fn upload<C: Transport, O: Transport>(
     flow: &Flow,
     progress: &Progress,
 ) -> Stop {
-    match transport::pump(request, client, origin, flow.upward()).await {
+    match pump::pump(request, client, origin, flow.upward()).await {
         Ok(()) => {
             progress.sent.store(true, Relaxed);
             if !progress.heard.load(Relaxed) {
@@ -240,7 +241,7 @@ async fn upload<C: Transport, O: Transport>(
 
 /// Reads the client up to its buffer, and no further; ends when the client has.
 async fn eager_read<C: Transport>(client: &C, request: &mut Pipe<'_>, limits: &Limits, flow: &Flow) -> Stop {
-    match transport::attended_fill(request, client, flow.upward()).await {
+    match pump::attended_fill(request, client, flow.upward()).await {
         Ok(()) if limits.client_fin == ClientFin::Allow => pending().await,
         Ok(()) => Stop::Gone(Hangup::Fin),
         Err(_) => Stop::Gone(Hangup::Reset),
@@ -283,7 +284,7 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
 
     async fn read_head(&mut self) -> Result<(), Fault> {
         self.head.clear();
-        transport::in_turn(self.flow.downward()).await;
+        pump::in_turn(self.flow.downward()).await;
         loop {
             let raw = self.response.raw();
             let window = raw.get(..self.larger.room(self.head.bytes().len())).unwrap_or(raw);
@@ -305,7 +306,7 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
             if !self.response.raw().is_empty() {
                 continue;
             }
-            match transport::fill(self.response, self.origin, self.flow.downward()).await {
+            match pump::fill(self.response, self.origin, self.flow.downward()).await {
                 Ok(0) | Err(_) => return Err(Fault::OriginClosed),
                 Ok(_) => {}
             }
@@ -389,7 +390,7 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
             self.response.drop_trailers();
         }
         let (from, to, lane) = (self.origin, self.client, self.flow.downward());
-        transport::deliver(self.response, from, to, lane).await.map_err(response_end)?;
+        pump::deliver(self.response, from, to, lane).await.map_err(response_end)?;
         let untouched = self.response.raw().is_empty();
         let origin_persists = sent && untouched && framing != Framing::UntilClose && self.head.persists();
         Ok(Answered::Whole { client_persists, origin_persists })
@@ -434,7 +435,7 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
     }
 
     async fn flush(&mut self) -> Result<(), Stop> {
-        transport::flush(self.response, self.client, self.flow.downward()).await.map_err(|_| Stop::Gone(Hangup::Reset))
+        pump::flush(self.response, self.client, self.flow.downward()).await.map_err(|_| Stop::Gone(Hangup::Reset))
     }
 }
 

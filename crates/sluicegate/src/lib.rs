@@ -116,9 +116,8 @@
 //!
 //! # The modules
 //!
-//! Each uses only those above it; ARCHITECTURE.md walks through them: [`limits`], [`flow`], `bulk`, `buffer`, `pipe`, [`transport`],
-//! [`record`], `whom`, `edits`, `forward`, `answer`, [`body`], `response`, [`policy`], `reverse`, `convert`, `origin`, `worker`,
-//! `exchange`, `tunnel`, `close`, `connection`, [`proxy`].
+//! Each uses only those above it; ARCHITECTURE.md walks through them: [`limits`], [`flow`], `pipe`, [`transport`], `pump`, [`record`],
+//! `message`, [`policy`], `origin`, `worker`, `exchange`, `tunnel`, `close`, `connection`, [`proxy`].
 
 #![cfg_attr(
     any(test, fuzzing),
@@ -136,32 +135,17 @@ pub mod limits;
 
 pub mod flow;
 
-mod bulk;
-
-mod buffer;
 mod pipe;
+
 pub mod transport;
+
+mod pump;
 
 pub mod record;
 
-mod whom;
-
-mod edits;
-
-mod forward;
-
-mod answer;
-
-pub mod body;
-
-mod response;
+mod message;
 
 pub mod policy;
-
-mod reverse;
-
-#[cfg(feature = "http")]
-mod convert;
 
 mod origin;
 
@@ -189,16 +173,16 @@ pub mod fuzzing {
     pub use crate::exchange::oracle::exchange;
 }
 
-pub use body::{Body, ClientGone, Sender};
-pub use edits::EditError;
 pub use flow::ConnectionState;
 pub use limits::{Bound, ClientFin, LimitError, Limits};
+pub use message::body::{Body, ClientGone, Sender};
+pub use message::edits::EditError;
+pub use message::response::{Response, ResponseError};
 pub use origin::{CheckedAddress, Connected, Connecting, Connector, Dial};
+pub use policy::reverse::{ForwardedFields, Reverse, ReverseError};
 pub use policy::{AllowAll, Origin, OriginError, OriginResponse, Policy, Request, Route, Verdict};
 pub use proxy::{Builder, Proxy};
 pub use record::{Client, Ended, Extensions, Fault, Record};
-pub use response::{Response, ResponseError};
-pub use reverse::{ForwardedFields, Reverse, ReverseError};
 /// What requests and responses are made of: pure HTTP/1.
 pub use sluicegate_http1 as http1;
 pub use sluicegate_http1::{Host, Target};

@@ -10,6 +10,9 @@
 //! `stage` holds what we write ourselves: a head, a chunk's size line, trailers. At most one
 //! head, one size line and one trailer section are in it at a time.
 
+pub(crate) mod buffer;
+pub(crate) mod kernel;
+
 use std::io::IoSlice;
 
 pub(crate) use sluicegate_http1::Encoding;
@@ -17,8 +20,8 @@ use sluicegate_http1::chunked::ChunkLimits;
 use sluicegate_http1::encode::Coming;
 use sluicegate_http1::{Body, Encoder, Framing, Malformed, Stage, Step, Truncated};
 
-use crate::buffer::{Buffer, Pool};
-use crate::bulk::Conduit;
+use crate::pipe::buffer::{Buffer, Pool};
+use crate::pipe::kernel::Conduit;
 
 /// No larger chunk is announced before it has come.
 const LARGEST: u64 = 1 << 30;

@@ -9,7 +9,10 @@
 //! ```
 
 mod compose;
+#[cfg(feature = "http")]
+mod convert;
 mod heads;
+pub(crate) mod reverse;
 mod route;
 
 use std::net::SocketAddr;

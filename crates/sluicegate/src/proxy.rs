@@ -13,10 +13,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 pub use serve::Serve;
 
-use crate::answer;
 use crate::connection::{self, connection};
 use crate::flow::{ConnectionState, TICK};
 use crate::limits::{LimitError, Limits};
+use crate::message::answer;
 use crate::origin::Connector;
 use crate::policy::{AllowAll, Policy};
 use crate::record::{Client, Fault};

@@ -10,10 +10,8 @@
 mod cut;
 mod gone;
 mod into;
-mod pump;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod scripted;
-mod source;
 mod stream;
 mod tcp;
 #[cfg(test)]
@@ -24,18 +22,13 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 
-use crate::bulk::Conduit;
 use crate::limits::Limits;
+use crate::pipe::kernel::Conduit;
 
 pub(crate) use cut::Cut;
 pub use gone::Gone;
 pub(crate) use gone::Latch;
 pub use into::{IntoListener, IntoTransport};
-pub(crate) use pump::{
-    End, attended_fill, deliver, ends_within, fill, flush, in_turn, is_readable, pump, readable, shutdown, try_fill,
-    write_once,
-};
-pub(crate) use source::{Drain, Feed, Slot, Source, Supply};
 pub use stream::Stream;
 pub use tcp::{Listener, Tcp};
 pub use upstream::{Duplex, Upstream};

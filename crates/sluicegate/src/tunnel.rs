@@ -12,8 +12,9 @@ use crate::exchange::Stop;
 use crate::flow::{Alarm, BodySource, Flow, Lane, Phase};
 use crate::limits::{ClientFin, Limits};
 use crate::pipe::{Encoding, Pipe};
+use crate::pump::{self, End};
 use crate::record::Fault;
-use crate::transport::{self, End, Hangup, Transport, Watch};
+use crate::transport::{Hangup, Transport, Watch};
 use crate::worker::Share;
 
 /// Whoever has ended its side and closed answers the other's last words by a reset: TLS says goodbye on both sides
@@ -116,7 +117,7 @@ async fn after_a_goodbye<C: Transport, O: Transport>(
 async fn ends_soon<F: Transport>(from: &F, flow: &Flow) -> bool {
     flow.allow(Some(SOON));
     tokio::select! { biased;
-        ended = transport::ends_within(from, LAST_WORDS) => ended,
+        ended = pump::ends_within(from, LAST_WORDS) => ended,
         _ = flow.alarm() => false,
     }
 }
@@ -149,8 +150,8 @@ async fn move_and_rest<C: Transport, O: Transport>(
         }
         share.give_back();
         tokio::select! { biased;
-            _ = transport::readable(client), if open.client.load(Relaxed) => {}
-            _ = transport::readable(origin), if open.origin.load(Relaxed) => {}
+            _ = pump::readable(client), if open.client.load(Relaxed) => {}
+            _ = pump::readable(origin), if open.origin.load(Relaxed) => {}
             else => {}
         }
         if !share.try_take() {
@@ -168,11 +169,11 @@ async fn one_way<F: Transport, T: Transport>(
     lane: Lane<'_>,
     is_open: &AtomicBool,
 ) -> Result<(), End> {
-    transport::pump(pipe, from, to, lane).await?;
+    pump::pump(pipe, from, to, lane).await?;
     is_open.store(false, Relaxed);
     // The end is on its way like a byte that the other side has to take.
     lane.stands(0, true, false);
-    transport::shutdown(to).await.map_err(|_| End::Sink)?;
+    pump::shutdown(to).await.map_err(|_| End::Sink)?;
     lane.stands(0, false, false);
     Ok(())
 }

@@ -11,11 +11,11 @@ use tokio::runtime::{self, Handle};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::MissedTickBehavior;
 
-use crate::buffer::Pool;
-use crate::bulk::{self, Pipes};
 use crate::flow::{Crowd, Flows, Guests, TICK};
 use crate::limits::Limits;
 use crate::origin::{Connector, Gate, Idle, Machine, Resolver};
+use crate::pipe::buffer::Pool;
+use crate::pipe::kernel::{self, Pipes};
 use crate::policy::Policy;
 use crate::record::{Client, Fault};
 
@@ -133,7 +133,7 @@ impl<P: Policy> Shared<P> {
         let bulk = limits.splice_bound();
         let memory = limits.max_memory.map(|total| total.saturating_sub(bulk));
         let memory = memory.map(|total| Semaphore::new(bounds(total).min(Semaphore::MAX_PERMITS)));
-        let (bulk, listeners, next_id) = (bulk::budget(bulk), Mutex::default(), AtomicU64::new(1));
+        let (bulk, listeners, next_id) = (kernel::budget(bulk), Mutex::default(), AtomicU64::new(1));
         let (crowd, guests) = (Crowd::default(), Guests::new(limits.max_connections_per_client));
         let (connector, machine, pseudonym) = (None, Arc::new(Machine::new(&limits.names)), pseudonym());
         Self {

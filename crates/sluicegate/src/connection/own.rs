@@ -8,14 +8,15 @@ use sluicegate_http1::{Framing, RequestHead, Version};
 use super::reply::{Pipes, may_go_on};
 use super::story::Story;
 use super::{Cx, Next};
-use crate::body::{Body, Producer};
 use crate::exchange::{Stop, attend};
 use crate::flow::{BodySource, Phase};
+use crate::message::body::{Body, Producer};
+use crate::message::response::Response;
 use crate::pipe::Encoding;
 use crate::policy::Policy;
+use crate::pump::{self, End};
 use crate::record::{Ended, Fault};
-use crate::response::Response;
-use crate::transport::{self, End, Hangup, Transport};
+use crate::transport::{Hangup, Transport};
 
 impl Pipes<'_, '_> {
     /// Sends `response` as the answer to `head`. While the client does not read, its body is not asked for
@@ -54,13 +55,13 @@ impl Pipes<'_, '_> {
         let giving = async {
             // What of the body is there leaves in one write with the head: a client that closes behind the head would
             // reset the rest. And a body that fails before it begins is an answer that was never said.
-            match if is_empty { Ok(None) } else { transport::try_fill(self.response, &supply, lane).await } {
+            match if is_empty { Ok(None) } else { pump::try_fill(self.response, &supply, lane).await } {
                 Ok(Some(0)) => self.response.end_of_input().map_err(End::Truncated)?,
                 Ok(_) => {}
                 Err(_) => return Err(End::Source),
             }
             tokio::select! { biased;
-                given = transport::deliver(self.response, &supply, cx.client, lane) => given,
+                given = pump::deliver(self.response, &supply, cx.client, lane) => given,
                 never = produce(producer) => match never {},
             }
         };

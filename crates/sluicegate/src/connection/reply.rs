@@ -5,13 +5,14 @@ use sluicegate_http1::{Framing, Malformed, RequestHead, ResponseHead, framing};
 
 use super::story::Story;
 use super::{Cx, KEPT_HEADS, Next};
-use crate::answer;
 use crate::exchange::{Larger, Stop, attend};
+use crate::message::answer;
 use crate::origin::Kept;
 use crate::pipe::Pipe;
 use crate::policy::Policy;
+use crate::pump;
 use crate::record::{Ended, Fault};
-use crate::transport::{self, Cut, Transport, Upstream};
+use crate::transport::{Cut, Transport, Upstream};
 use crate::tunnel::Tunnel;
 use crate::worker::Share;
 
@@ -63,7 +64,7 @@ impl Pipes<'_, '_> {
         story.told.head = self.response.stage().len() as u64;
         let limits = cx.worker.limits();
         cx.flow.allow(limits.body_timeout);
-        let flush = transport::flush(self.response, cx.client, cx.flow.downward());
+        let flush = pump::flush(self.response, cx.client, cx.flow.downward());
         let sent = matches!(attend(cx.client, self.request, limits, cx.flow, flush).await, Ok(Ok(())));
         match (sent, goes_on) {
             (true, true) => Next::Again,

@@ -10,17 +10,18 @@ use sluicegate_http1::{Authority, Framing, Malformed, RequestHead, Target, frami
 use super::reply::Pipes;
 use super::story::Story;
 use super::{Busy, Cx, Next};
-use crate::answer;
 use crate::close;
-use crate::edits::{Edits, Room};
 use crate::exchange::{Answered, Asked, Exchange, Larger, Responder, Stop, attend};
 use crate::flow::Phase;
-use crate::forward::{self, MaxForwards, Offers, RequestRoute};
+use crate::message::answer;
+use crate::message::edits::{Edits, Room};
+use crate::message::forward::{self, MaxForwards, Offers, RequestRoute};
 use crate::origin::{self, Asking, Dial, Kept, Reached};
 use crate::pipe::{Encoding, Pipe};
 use crate::policy::{Policy, Request, Route, Verdict, host_field};
+use crate::pump;
 use crate::record::{Ended, Fault, Members};
-use crate::transport::{self, Cut, Transport, Upstream};
+use crate::transport::{Cut, Transport, Upstream};
 
 /// Serves the request whose head is complete.
 pub(super) async fn serve<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Next {
@@ -70,7 +71,7 @@ pub(super) async fn no_memory<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, head: 
     story.fault = Some(Fault::Capacity);
     story.ended = Ended::Refused;
     let sent = tokio::select! { biased;
-        sent = transport::write_once(cx.client, answer::NO_MEMORY, cx.flow.downward()) => sent.is_ok(),
+        sent = pump::write_once(cx.client, answer::NO_MEMORY, cx.flow.downward()) => sent.is_ok(),
         _ = cx.flow.alarm() => false,
     };
     story.tell();

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 use sluicegate_http1::RequestHead;
 
 use super::Cx;
-use crate::edits::Edits;
 use crate::exchange::Told;
 use crate::flow::Flow;
+use crate::message::edits::Edits;
 use crate::policy::Policy;
 use crate::record::{Client, Ended, Extensions, Fault, Members, Record};
 use crate::worker::Worker;

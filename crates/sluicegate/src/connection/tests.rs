@@ -7,11 +7,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::*;
-use crate::body::Body;
 use crate::limits::{ClientFin, Limits};
+use crate::message::body::Body;
+use crate::message::response::Response;
 use crate::policy::{AllowAll, Request, Verdict};
 use crate::record::Record;
-use crate::response::Response;
+use crate::transport;
 use crate::transport::scripted::{Scripted, pair};
 use crate::worker::Shared;
 
@@ -190,7 +191,9 @@ fn memory_is_waited_for_and_given_back() {
 
 #[test]
 fn the_constants_are_whole_responses() {
-    for text in [crate::answer::NO_MEMORY, crate::answer::NOT_ALLOWED, crate::answer::TOO_MANY] {
+    for text in
+        [crate::message::answer::NO_MEMORY, crate::message::answer::NOT_ALLOWED, crate::message::answer::TOO_MANY]
+    {
         let text = std::str::from_utf8(text).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{text}");

@@ -9,11 +9,11 @@ use sluicegate_http1::chunked::ChunkLimits;
 use sluicegate_http1::{Framing, HeadLimits, RequestHead, ResponseHead, Version};
 
 use super::{Answered, Asked, Exchange, Larger, Responder, Stop, Told};
-use crate::buffer::Pool;
-use crate::bulk::Pipes;
 use crate::flow::{Entered, Flows};
-use crate::forward::Offers;
 use crate::limits::Limits;
+use crate::message::forward::Offers;
+use crate::pipe::buffer::Pool;
+use crate::pipe::kernel::Pipes;
 use crate::pipe::{Encoding, Pipe};
 use crate::policy::AllowAll;
 use crate::record::{Client, Extensions};

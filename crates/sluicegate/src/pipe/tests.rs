@@ -5,8 +5,8 @@ use sluicegate_http1::chunked::ChunkLimits;
 use sluicegate_http1::{Body, Framing, Step};
 
 use super::{Encoding, Pipe};
-use crate::buffer::Pool;
-use crate::bulk::Pipes;
+use crate::pipe::buffer::Pool;
+use crate::pipe::kernel::Pipes;
 
 fn pool(size: usize) -> Pool {
     Pool::new(size, 1, Arc::new(Pipes::scripted(0, 0)))

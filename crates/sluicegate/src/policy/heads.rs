@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use sluicegate_http1::{Authority, Field, Host, Name, RequestHead, ResponseHead, Target};
 
-use crate::edits::{EditError, Edits, Room};
+use crate::message::edits::{EditError, Edits, Room};
+use crate::message::whom::Unwanted;
 use crate::record::{Extensions, Members};
-use crate::whom::Unwanted;
 
 /// A request whose head is complete, and the changes to it.
 ///

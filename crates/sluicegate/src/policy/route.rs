@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use sluicegate_http1::{Authority, Host, Malformed};
 
-use crate::edits::EditError;
-use crate::response::Response;
+use crate::message::edits::EditError;
+use crate::message::response::Response;
 
 /// What is to happen to a request.
 #[derive(Debug)]

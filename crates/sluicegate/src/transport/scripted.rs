@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use super::{Hangup, Transport, Watch};
-use crate::bulk::Conduit;
+use crate::pipe::kernel::Conduit;
 
 /// One end of a pair.
 pub(crate) struct Scripted {

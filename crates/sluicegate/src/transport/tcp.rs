@@ -21,9 +21,9 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::{Hangup, Transport, Watch};
-#[cfg(any(target_os = "linux", target_os = "android"))]
-use crate::bulk::Conduit;
 use crate::limits::{Limits, Tuning};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::pipe::kernel::Conduit;
 
 /// An origin that accepts a connection within this time is near: in one round trip of it
 /// [`NEAR_RECEIVE`] is much. The kernel's own sizing grew to 2.9 MB there, which a client that stops

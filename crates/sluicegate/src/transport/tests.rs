@@ -82,10 +82,10 @@ async fn common<T: Transport + 'static>(a: T, b: T) {
     assert_eq!(&got[sent..], b"after");
 
     // One side ends, the other is heard to its own end.
-    super::shutdown(&a).await.unwrap();
+    crate::pump::shutdown(&a).await.unwrap();
     assert_eq!(read(&b, 10).await.unwrap(), b"");
     write(&b, &[b"still here"]).await;
-    super::shutdown(&b).await.unwrap();
+    crate::pump::shutdown(&b).await.unwrap();
     assert_eq!(read_exactly(&a, 10).await, b"still here");
     assert_eq!(read(&a, 10).await.unwrap(), b"");
 }
@@ -100,7 +100,7 @@ async fn watching<T: Transport + 'static>(fresh: impl AsyncFn() -> (T, T)) {
     let armed = async { timeout(SOON, a.hangup(Watch::Fin)).await };
     let leaving = async {
         write(&b, &[&[7; 100]]).await;
-        super::shutdown(&b).await.unwrap();
+        crate::pump::shutdown(&b).await.unwrap();
     };
     let (how, ()) = tokio::join!(armed, leaving);
     assert_eq!(how.unwrap(), Hangup::Fin);
@@ -135,11 +135,11 @@ async fn watching<T: Transport + 'static>(fresh: impl AsyncFn() -> (T, T)) {
 
     // Waiting for bytes needs no buffer, and an idle stream that gets some is stale.
     let (a, b) = fresh().await;
-    let (ready, ()) = tokio::join!(super::readable(&a), write(&b, &[b"x"]));
+    let (ready, ()) = tokio::join!(crate::pump::readable(&a), write(&b, &[b"x"]));
     ready.unwrap();
     assert_eq!(read_exactly(&a, 1).await, b"x");
     write(&b, &[b"unasked"]).await;
-    super::readable(&a).await.unwrap();
+    crate::pump::readable(&a).await.unwrap();
     assert!(a.is_stale(true));
 }
 

@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Hangup, Stream, Tcp, Transport, Watch};
-use crate::bulk::Conduit;
 use crate::limits::Tuning;
+use crate::pipe::kernel::Conduit;
 
 /// A connection to an origin. Everything is passed on; which kind it is, is known by one branch.
 #[non_exhaustive]

@@ -5,11 +5,11 @@ use std::time::SystemTime;
 
 use sluicegate_http1::Name;
 
-use crate::answer::reason;
-use crate::body::Body;
-use crate::edits::{self, EditError};
-use crate::forward::write_date;
 use crate::limits::Limits;
+use crate::message::answer::reason;
+use crate::message::body::Body;
+use crate::message::edits::{self, EditError};
+use crate::message::forward::write_date;
 
 /// A response that is made here: a status, fields, and one body.
 ///

@@ -3,10 +3,10 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use sluicegate_http1::{Field, Version as Ours};
 
-use crate::body::Body;
-use crate::edits::EditError;
+use crate::message::body::Body;
+use crate::message::edits::EditError;
+use crate::message::response::Response;
 use crate::policy::{OriginResponse, Request};
-use crate::response::Response;
 
 /// The head of a request, with the changes of policies, and without a body.
 ///
@@ -101,8 +101,8 @@ fn version(ours: Ours) -> Version {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edits::{Edits, Room};
-    use crate::record::Extensions;
+    use crate::message::edits::{Edits, Room};
+    use crate::record::{Extensions, Members};
     use sluicegate_http1::{HeadLimits, RequestHead, ResponseHead, target};
 
     const ROOM: Room = Room { bytes: 10_000, fields: 100, taken: (0, 0) };
@@ -113,7 +113,7 @@ mod tests {
         let text = b"GET http://h/a?b HTTP/1.1\r\nHost: h\r\nX-Tag: 1\r\nX-Tag: 2\r\n\r\n";
         head.receive(text, &HeadLimits::default()).unwrap();
         let target = target::parse(head.method(), head.target()).unwrap();
-        let (mut edits, mut extensions, mut asked) = (Edits::new(), Extensions::new(), 0);
+        let (mut edits, mut extensions, mut asked) = (Edits::new(), Extensions::new(), Members::default());
         let mut request = Request {
             head: &head,
             target: &target,

@@ -11,7 +11,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::bulk::Pipes;
+use crate::pipe::kernel::Pipes;
 
 /// Equal boxes for one direction of a worker's connections. Each is zeroed once in its life.
 #[derive(Debug)]

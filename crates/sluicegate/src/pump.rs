@@ -1,6 +1,8 @@
 //! Moving bytes through a [`Pipe`]: the one loop that reads where there is room and writes where
 //! there is something, for every message and every tunnel. It tells its [`Lane`] what it did.
 
+mod source;
+
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
@@ -9,9 +11,11 @@ use std::time::Duration;
 
 use sluicegate_http1::{Malformed, Truncated};
 
-use super::{Source, Transport};
 use crate::flow::{Lane, MOVES};
 use crate::pipe::Pipe;
+use crate::transport::Transport;
+
+pub(crate) use source::{Drain, Feed, Slot, Source, Supply};
 
 /// Why a pump stopped before its message was through.
 #[derive(Debug)]

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use sluicegate_http1::Malformed;
 use sluicegate_http1::path::Path;
 
-use crate::forward::{self, MaxForwards};
+use crate::message::forward::{self, MaxForwards};
+use crate::message::response::Response;
+use crate::message::whom::Unwanted;
 use crate::policy::{Origin, OriginError, Policy, Request, Route, Verdict};
 use crate::record::Client;
-use crate::response::Response;
-use crate::whom::Unwanted;
 
 /// Serves clients as if it were the origin: requests in origin-form (`GET /path`), and absolute ones by their path, go to
 /// the origin whose prefix is the longest that their path starts with.

@@ -18,7 +18,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::io::AsyncRead;
 
 use crate::flow::BodySource;
-use crate::transport::{Drain, Feed, Slot, Supply};
+use crate::pump::{Drain, Feed, Slot, Supply};
 
 /// A body. There is one per answer, and it is given once: it cannot be cloned.
 ///

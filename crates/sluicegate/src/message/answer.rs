@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use sluicegate_http1::{Name, RequestHead};
 
-use crate::forward::write_date;
+use crate::message::forward::write_date;
 use crate::record::Fault;
 
 pub(crate) use hint::hint;

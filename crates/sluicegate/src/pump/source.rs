@@ -12,8 +12,8 @@ use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::Notify;
 
-use super::Transport;
-use crate::bulk::Conduit;
+use crate::pipe::kernel::Conduit;
+use crate::transport::Transport;
 
 /// A source of bytes; see [`Transport`] for what its functions promise.
 pub(crate) trait Source: Sync {

@@ -6,8 +6,8 @@ mod offers;
 use sluicegate_http1::{Framing, Name, Names, RequestHead, ResponseHead, Target, Version};
 
 pub(crate) use self::offers::Offers;
-use crate::edits::Edits;
 use crate::limits::ADDED_TO_HEADS;
+use crate::message::edits::Edits;
 use crate::pipe::Encoding;
 
 /// How many more hops a TRACE or OPTIONS may make (RFC 9110 §7.6.2).

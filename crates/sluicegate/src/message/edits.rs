@@ -3,7 +3,7 @@
 
 use sluicegate_http1::{Field, Name, fields, login};
 
-use crate::whom::Unwanted;
+use crate::message::whom::Unwanted;
 
 /// Why a field cannot be changed so.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
