@@ -46,7 +46,7 @@ pub(crate) struct Busy<'w> {
     /// The request, or its first byte, had come before the response to the one before it was through.
     is_pipelined: bool,
     /// The host that its flow shows.
-    shown: String,
+    shown: Option<Arc<str>>,
     /// Which members of the policy have been asked about the present request.
     asked: Members,
     /// Its share of `Limits::max_memory`, while it may hold anything.
@@ -161,14 +161,16 @@ async fn busy<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>) -> Next {
         response_head: ResponseHead::new(),
         last: None,
         is_pipelined: false,
-        shown: String::new(),
+        shown: None,
         asked: Members::new(),
         memory: Share::of(cx.worker.shared.memory.as_ref()),
     };
     let underway = Underway(cx);
     let next = serve_all(cx, &mut busy).await;
     std::mem::forget(underway);
-    cx.flow.asks_no_more();
+    if busy.shown.is_some() {
+        cx.flow.asks_no_more();
+    }
     if let Some(last) = busy.last.take() {
         cx.worker.origins.put(last, cx.flow);
     }

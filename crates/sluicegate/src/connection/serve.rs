@@ -2,6 +2,7 @@
 
 use std::future::ready;
 use std::pin::pin;
+use std::sync::Arc;
 
 use sluicegate_http1::chunked::ChunkLimits;
 use sluicegate_http1::keep_alive::KeepAlive;
@@ -102,14 +103,14 @@ fn understand(head: &RequestHead) -> Result<Ask<'_>, Malformed> {
 
 /// Shows what is asked for to whoever looks at the connection, unless it is what was `shown` before: so that costs a
 /// comparison on a kept connection, and no lock.
-fn show<C, P>(cx: &Cx<'_, C, P>, ask: &Ask<'_>, shown: &mut String) {
+fn show<C, P>(cx: &Cx<'_, C, P>, ask: &Ask<'_>, shown: &mut Option<Arc<str>>) {
     let host = match ask.target {
         Target::Absolute { authority, .. } | Target::Authority(authority) => authority.text,
         Target::Origin(_) | Target::Asterisk => host_field(ask.head).map_or("", |host| host.text),
     };
-    if shown != host {
-        shown.clear();
-        shown.push_str(host);
+    if shown.as_deref().unwrap_or_default() != host {
+        let host = Arc::from(host);
+        *shown = Some(Arc::clone(&host));
         cx.flow.asks_for(host);
     }
 }

@@ -1,7 +1,6 @@
 //! The live connections of one worker.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -16,22 +15,27 @@ use super::{ConnectionState, Flow, Phase};
 #[derive(Debug)]
 pub(crate) struct Flows {
     clock: Arc<Clock>,
-    live: Mutex<Slab<Arc<Flow>>>,
-    /// What those that work were asked for. Beside the others, so that who is idle has none.
-    hosts: Mutex<HashMap<usize, String>>,
+    live: Mutex<Slab<Live>>,
     empty: tokio::sync::Notify,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Live {
+    flow: Arc<Flow>,
+    /// What it was asked for; none while it is idle.
+    host: Option<Arc<str>>,
 }
 
 impl Flows {
     pub(crate) fn new() -> Self {
-        let (live, hosts) = (Mutex::default(), Mutex::default());
-        Self { clock: Arc::new(Clock::new()), live, hosts, empty: tokio::sync::Notify::new() }
+        Self { clock: Arc::new(Clock::new()), live: Mutex::default(), empty: tokio::sync::Notify::new() }
     }
 
     /// Registers a connection until the guard is dropped.
     pub(crate) fn enter(self: &Arc<Self>, client: SocketAddr) -> Entered {
         let flow = Arc::new(Flow::new(Arc::clone(&self.clock), client));
-        let key = self.lock().insert(Arc::clone(&flow));
+        let key = self.lock().insert(Live { flow: Arc::clone(&flow), host: None });
         Entered { flows: Arc::clone(self), key, flow }
     }
 
@@ -47,13 +51,13 @@ impl Flows {
 
     /// What each of them is doing.
     pub(crate) fn states(&self) -> Vec<ConnectionState> {
-        let (live, hosts) = (self.lock(), lock(&self.hosts));
-        live.iter().map(|(key, flow)| ConnectionState::of(flow, hosts.get(&key).cloned())).collect()
+        let state = |Live { flow, host }: &Live| ConnectionState::of(flow, host.as_deref().map(str::to_owned));
+        self.lock().iter().map(|(_, live)| state(live)).collect()
     }
 
     /// Those that may give way.
     pub(super) fn quiet(&self) -> Vec<Candidate> {
-        let candidate = |flow: &Arc<Flow>| {
+        let candidate = |Live { flow, .. }: &Live| {
             let (quiet, is_idle) = (flow.quiet()?, flow.phase.load(Relaxed) == Phase::Idle as u8);
             Some(Candidate {
                 turn: (!is_idle, Reverse(quiet)),
@@ -61,7 +65,7 @@ impl Flows {
                 flow: Arc::downgrade(flow),
             })
         };
-        self.lock().iter().filter_map(|(_, flow)| candidate(flow)).collect()
+        self.lock().iter().filter_map(|(_, live)| candidate(live)).collect()
     }
 
     /// Sets the clock and wakes whoever's deadline has passed.
@@ -97,18 +101,14 @@ impl Flows {
     }
 
     fn wake_if(&self, condition: impl Fn(&Flow) -> bool) {
-        for (_, flow) in self.lock().iter().filter(|(_, flow)| condition(flow)) {
-            flow.waker.wake();
+        for (_, live) in self.lock().iter().filter(|(_, live)| condition(&live.flow)) {
+            live.flow.waker.wake();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Slab<Arc<Flow>>> {
-        lock(&self.live)
+    fn lock(&self) -> MutexGuard<'_, Slab<Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A connection that was quiet when it was looked at.
@@ -136,16 +136,19 @@ impl Entered {
     }
 
     /// What it is asked for from now on: host and port, and nothing that could be a secret.
-    pub(crate) fn asks_for(&self, host: &str) {
-        let mut hosts = lock(&self.flows.hosts);
-        let shown = hosts.entry(self.key).or_default();
-        shown.clear();
-        shown.push_str(host);
+    pub(crate) fn asks_for(&self, host: Arc<str>) {
+        self.show(Some(host));
     }
 
     /// It asks for nothing.
     pub(crate) fn asks_no_more(&self) {
-        lock(&self.flows.hosts).remove(&self.key);
+        self.show(None);
+    }
+
+    fn show(&self, host: Option<Arc<str>>) {
+        if let Some(live) = self.flows.lock().get_mut(self.key) {
+            live.host = host;
+        }
     }
 }
 
@@ -159,7 +162,6 @@ impl std::ops::Deref for Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        self.asks_no_more();
         let mut live = self.flows.lock();
         live.try_remove(self.key);
         if live.is_empty() {
