@@ -88,7 +88,6 @@ async fn directly(
 ) -> Result<Reached, Fault> {
     let begin = Instant::now();
     let deadline = limits.connect_timeout.and_then(|t| tokio::time::Instant::from_std(begin).checked_add(t));
-    let shown = shown(host, port);
     let (first, later, is_known) = match host {
         Host::V4(ip) => (vec![IpAddr::V4(ip)], None, false),
         Host::V6(ip) => (vec![IpAddr::V6(ip)], None, false),
@@ -101,9 +100,9 @@ async fn directly(
     let looked_up = matches!(host, Host::Name(_)).then(|| begin.elapsed());
     let dialled = Instant::now();
     let (tuning, prefer, spare) = (limits.to_origins(), limits.names.prefer, &resolver.machine.spare);
-    let race = Race { port, gate, tuning, prefer, spare, shown: &shown };
-    let (tcp, address) =
-        within(deadline, race.run(first, later)).await.unwrap_or_else(|| Err(Fault::ConnectTimeout(shown.clone())))?;
+    let race = Race { host, port, gate, tuning, prefer, spare };
+    let reached = within(deadline, race.run(first, later)).await;
+    let (tcp, address) = reached.unwrap_or_else(|| Err(Fault::ConnectTimeout(shown(host, port))))?;
     let (stream, address, lending) = (tcp.into(), Some(address), Lending::Anyone);
     let (connect, is_by_name) = (Some(dialled.elapsed()), looked_up.is_some());
     Ok(Reached { stream, address, lending, is_by_name, lookup: looked_up, is_known, connect })

@@ -8,9 +8,10 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::OptionFuture;
 use futures_util::stream::FuturesUnordered;
+use sluicegate_http1::Host;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::Later;
+use super::{Later, shown};
 use crate::limits::{Family, Tuning};
 use crate::record::Fault;
 use crate::transport::Tcp;
@@ -31,59 +32,61 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Where a race leads, and its rules.
 #[derive(Clone, Copy)]
 pub(super) struct Race<'a> {
+    /// Whose addresses they are. It is shown in faults alone: to write it down costs as much as the race.
+    pub(super) host: Host<'a>,
     pub(super) port: u16,
     pub(super) gate: &'a (dyn Gate + Send + Sync),
     pub(super) tuning: Tuning,
     pub(super) prefer: Family,
     /// One attempt at a time has its descriptor; what runs beside it takes one of these, or waits.
     pub(super) spare: &'a Semaphore,
-    pub(super) shown: &'a str,
 }
 
 impl Race<'_> {
     /// Connects to the first of `addresses`, joined by those that come `later`, that answers.
     pub(super) async fn run(self, addresses: Vec<IpAddr>, later: Option<Later>) -> Result<(Tcp, SocketAddr), Fault> {
-        let Race { gate, prefer, spare, shown, .. } = self;
+        let Race { host, port, gate, prefer, spare, .. } = self;
         let mut next = interleave(addresses, prefer).into_iter();
         let late = later.and_then(|later| Some((later, spare.try_acquire().ok()?)));
         let (later, _slot) = late.unzip();
         let mut awaited = later.is_some();
         let mut later = OptionFuture::from(later);
         let mut running = FuturesUnordered::new();
-        let mut fault = Fault::Unroutable(shown.to_owned());
+        let mut fault = None;
         loop {
             let slot = if running.is_empty() { Some(None) } else { spare.try_acquire().ok().map(Some) };
             if let Some((slot, ip)) = slot.and_then(|slot| Some((slot, next.next()?))) {
-                let address = SocketAddr::new(ip, self.port);
+                let address = SocketAddr::new(ip, port);
                 let limit = (next.len() > 0).then_some(ATTEMPT_TIMEOUT);
                 match gate.check(address) {
                     Ok(()) => running.push(attempt(address, self.tuning, limit, slot)),
                     Err(refused) => {
-                        fault = graver(fault, refused);
+                        fault = Some(graver(fault, refused));
                         continue;
                     }
                 }
             } else if running.is_empty() && !awaited {
-                return Err(fault);
+                return Err(fault.unwrap_or_else(|| Fault::Unroutable(shown(host, port))));
             }
             tokio::select! { biased;
                 Some((address, result)) = running.next() => match result {
                     Ok(tcp) => return Ok((tcp, address)),
-                    Err(error) => fault = graver(fault, failed(&error, Some(address), shown)),
+                    Err(error) => fault = Some(graver(fault, failed(&error, Some(address), &shown(host, port)))),
                 },
                 more = &mut later, if awaited => {
                     awaited = false;
                     next = next.chain(interleave(more.unwrap_or_default(), prefer)).collect::<Vec<_>>().into_iter();
                 }
-                () = tokio::time::sleep(ATTEMPT_DELAY), if next.len() > 0 => {}
+                // Made only when it is polled.
+                () = async { tokio::time::sleep(ATTEMPT_DELAY).await }, if next.len() > 0 => {}
             }
         }
     }
 }
 
 /// The last fault; but once we have run out of something, nothing can be said of the origin.
-fn graver(before: Fault, now: Fault) -> Fault {
-    if before == Fault::Capacity { before } else { now }
+fn graver(before: Option<Fault>, now: Fault) -> Fault {
+    before.filter(|before| *before == Fault::Capacity).unwrap_or(now)
 }
 
 async fn attempt(
@@ -173,7 +176,7 @@ mod tests {
     }
 
     fn race<'a>(port: u16, gate: &'a (dyn Gate + Send + Sync), spare: &'a Semaphore) -> Race<'a> {
-        Race { port, gate, tuning: Tuning::default(), prefer: Family::Ipv6, spare, shown: "test" }
+        Race { host: Host::Name("test"), port, gate, tuning: Tuning::default(), prefer: Family::Ipv6, spare }
     }
 
     /// Dead IPv6 must not cost a reachable host its connect timeout (RFC 8305 §3).
