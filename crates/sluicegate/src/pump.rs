@@ -233,6 +233,16 @@ pub(crate) async fn is_readable<F: Transport>(from: &F) -> bool {
     poll_fn(|cx| Poll::Ready(from.poll_readable(cx).is_ready())).await
 }
 
+/// Ends the sending side of a way's sink: the end is on its way like a byte that the sink has to take.
+pub(crate) async fn pass_end<T: Transport>(to: &T, lane: Lane<'_>) -> io::Result<()> {
+    poll_fn(|cx| {
+        let ended = to.poll_shutdown(cx);
+        lane.stands(0, ended.is_pending(), false);
+        ended
+    })
+    .await
+}
+
 /// Ends the sending side.
 pub(crate) async fn shutdown<T: Transport>(to: &T) -> io::Result<()> {
     poll_fn(|cx| to.poll_shutdown(cx)).await

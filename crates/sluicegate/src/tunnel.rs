@@ -75,7 +75,8 @@ impl<C: Transport, O: Transport> Tunnel<'_, '_, C, O> {
         };
         let both = async { tokio::try_join!(downward, upward).map(|_| ()) };
         // A stream that cannot tell whether it is readable is waited for in its read, with a buffer.
-        let share = share.filter(|_| client.knows_readable() && origin.knows_readable());
+        let knows = client.knows_readable() && origin.knows_readable();
+        let share = share.filter(|share| share.is_limited() && knows);
         let over = tokio::select! { biased;
             both = move_and_rest(both, client, origin, share, flow, open) => both,
             how = client.hangup(Watch::Reset) => Err(Stop::Gone(how)),
@@ -171,9 +172,5 @@ async fn one_way<F: Transport, T: Transport>(
 ) -> Result<(), End> {
     pump::pump(pipe, from, to, lane).await?;
     is_open.store(false, Relaxed);
-    // The end is on its way like a byte that the other side has to take.
-    lane.stands(0, true, false);
-    pump::shutdown(to).await.map_err(|_| End::Sink)?;
-    lane.stands(0, false, false);
-    Ok(())
+    pump::pass_end(to, lane).await.map_err(|_| End::Sink)
 }

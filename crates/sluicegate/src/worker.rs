@@ -80,6 +80,11 @@ impl<'w> Share<'w> {
         Self { all, held: None }
     }
 
+    /// Whether there is such a limit.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.all.is_some()
+    }
+
     pub(crate) fn give_back(&mut self) {
         self.held = None;
     }
