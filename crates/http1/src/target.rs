@@ -139,9 +139,11 @@ impl<'a> Authority<'a> {
     #[inline]
     #[must_use]
     pub fn parts(&self) -> (&'a str, &'a str) {
-        match (self.port, self.text.rsplit_once(':')) {
-            (Some(_), Some((host, digits))) => (host, digits.trim_start_matches('0')),
-            _ => (self.text.strip_suffix(':').unwrap_or(self.text), ""),
+        // From the end, where few digits stand: half of what a search costs.
+        let colon = self.text.bytes().rposition(|byte| byte == b':').filter(|_| self.port.is_some());
+        match colon.and_then(|colon| self.text.split_at_checked(colon)) {
+            Some((host, port)) => (host, port.trim_start_matches([':', '0'])),
+            None => (self.text.strip_suffix(':').unwrap_or(self.text), ""),
         }
     }
 

@@ -154,17 +154,24 @@ impl Route {
     }
 
     /// What two policies want: the first place that is not the target, and connections that are of both pools.
+    #[inline]
     pub(crate) fn and(self, other: Self) -> Self {
-        let (one, another) = match (self.0, other.0) {
-            (Some(one), Some(another)) => (*one, *another),
-            (one, another) => return Self(one.or(another)),
-        };
-        let pool = match (one.pool, another.pool) {
+        match (self.0, other.0) {
+            (Some(one), Some(another)) => Self(Some(Box::new(one.and(*another)))),
+            (one, another) => Self(one.or(another)),
+        }
+    }
+}
+
+impl Wanted {
+    /// See [`Route::and`].
+    fn and(self, other: Self) -> Self {
+        let pool = match (self.pool, other.pool) {
             // The length keeps "a", "bc" and "ab", "c" apart.
             (Some(one), Some(another)) => Some(format!("{}:{one}{another}", one.len()).into()),
             (one, another) => one.or(another),
         };
-        Self(Some(Box::new(Wanted { elsewhere: one.elsewhere.or(another.elsewhere), pool })))
+        Self { elsewhere: self.elsewhere.or(other.elsewhere), pool }
     }
 }
 

@@ -202,6 +202,10 @@ impl Kept {
 
     /// Whether it is what is wanted: by its key, which needs none built to compare.
     pub(super) fn leads_to(&self, asking: &Asking<'_>) -> bool {
+        // Mostly it is asked for in the form that the key has.
+        if asking.pool.is_none() && *self.key == *asking.to.text.as_bytes() {
+            return true;
+        }
         let (asked, port) = parts(asking.to);
         let (host, rest) = self.key.split_at_checked(asked.len()).unwrap_or_default();
         let same = host == asked.as_bytes() || host.eq_ignore_ascii_case(asked.as_bytes());
