@@ -4,7 +4,7 @@
 //! read yet (RFC 9112 §9.6); so its bytes are read and dropped for a while, limited in time and
 //! in number. Twisted's `HTTPChannel._abortingCall` is the last step.
 
-use crate::flow::{Flow, Phase};
+use crate::flow::{Deadline, Flow, Phase};
 use crate::limits::Limits;
 use crate::pipe::Pipe;
 use crate::pump;
@@ -13,12 +13,8 @@ use crate::transport::{Transport, Watch};
 /// Ends our side, and reads and drops what the client still sends, for a while. What has been
 /// written arrives, unless the client does not take it.
 pub(crate) async fn linger<C: Transport>(client: &C, request: &mut Pipe<'_>, limits: &Limits, flow: &Flow) -> Lingered {
-    flow.enter(Phase::Closing);
+    flow.wait(Phase::Closing, limits.linger_timeout);
     request.clear();
-    if pump::shutdown(client).await.is_err() {
-        return Lingered::Ended; // it is gone already
-    }
-    flow.allow(Some(limits.linger_timeout));
     let lingered = tokio::select! { biased;
         over = drain(client, request, limits.linger_bytes, flow) => over,
         _ = flow.alarm() => Lingered::StillOpen,
@@ -30,7 +26,8 @@ pub(crate) async fn linger<C: Transport>(client: &C, request: &mut Pipe<'_>, lim
 /// Waits, holding nothing, until the client has ended its side as well. True when it has not, in
 /// its time: what does not close cleanly is to be aborted.
 pub(crate) async fn wait_for_end<C: Transport>(client: &C, limits: &Limits, flow: &Flow) -> bool {
-    flow.allow(limits.abort_timeout.map(|all| all.saturating_sub(limits.linger_timeout)));
+    let rest = limits.abort_timeout.map(|all| all.saturating_sub(limits.linger_timeout));
+    flow.wait(Phase::Closing, rest);
     tokio::select! { biased;
         _ = client.hangup(Watch::Fin) => false,
         _ = flow.alarm() => true,
@@ -40,13 +37,24 @@ pub(crate) async fn wait_for_end<C: Transport>(client: &C, limits: &Limits, flow
 /// Ends a connection of which nothing has been read, and for which there is no buffer: what it sent
 /// stays with the kernel until it has closed, or has had its time to read the answer.
 pub(crate) async fn unread<C: Transport>(client: &C, limits: &Limits, flow: &Flow) {
-    flow.enter(Phase::Closing);
-    if pump::shutdown(client).await.is_ok() {
-        flow.allow(Some(limits.linger_timeout));
-        tokio::select! { biased;
-            _ = client.hangup(Watch::Fin) => {}
-            _ = flow.alarm() => {}
+    flow.wait(Phase::Closing, limits.linger_timeout);
+    let ended = async {
+        if pump::shutdown(client).await.is_ok() {
+            client.hangup(Watch::Fin).await;
         }
+    };
+    tokio::select! { biased;
+        () = ended => {}
+        _ = flow.alarm() => {}
+    }
+}
+
+/// Ends our side, and waits for nothing else: somebody needs the place.
+pub(crate) async fn at_once<C: Transport>(client: &C, flow: &Flow) {
+    flow.wait(Phase::Closing, Deadline::Sweep);
+    tokio::select! { biased;
+        _ = pump::shutdown(client) => {}
+        _ = flow.alarm() => {}
     }
 }
 
@@ -62,6 +70,9 @@ pub(crate) enum Lingered {
 }
 
 async fn drain<C: Transport>(client: &C, request: &mut Pipe<'_>, most: u64, flow: &Flow) -> Lingered {
+    if pump::shutdown(client).await.is_err() {
+        return Lingered::Ended; // it is gone already
+    }
     let mut dropped = 0_u64;
     while dropped <= most {
         match pump::fill(request, client, flow.upward()).await {

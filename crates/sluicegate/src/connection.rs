@@ -18,7 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 pub(crate) use self::story::turned_away;
 use crate::close::{self, Lingered};
 use crate::exchange::watch;
-use crate::flow::{Alarm, Entered, Flow, Phase};
+use crate::flow::{Alarm, Deadline, Entered, Flow, IdleAlarm, Phase};
 use crate::origin::Kept;
 use crate::pipe::Pipe;
 use crate::policy::{AllowAll, Policy};
@@ -135,7 +135,7 @@ impl<W: Deref<Target = Worker<P>>, P> Drop for Guest<W, P> {
 
 async fn wait_and_serve<C: Transport, P: Policy>(cx: &Cx<'_, C, P>) {
     loop {
-        cx.flow.allow(cx.worker.limits().idle_timeout);
+        cx.flow.wait(Phase::Idle, cx.worker.limits().idle_timeout);
         if bytes(cx.client, cx.flow).await.is_err() {
             // Idle: nothing is owed to the client, and it is told by a plain FIN.
             return;
@@ -260,8 +260,7 @@ async fn read_head<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Bu
         return instead;
     }
     // From its first byte on, a head has a deadline that no byte extends.
-    cx.flow.enter(Phase::Head);
-    cx.flow.allow(limits.head_timeout);
+    cx.flow.wait(Phase::Head, limits.head_timeout);
     loop {
         match receive(&mut busy.head, &mut busy.request, &limits.head) {
             Ok(true) => return Asks::Request,
@@ -290,20 +289,20 @@ async fn fill<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) -
 }
 
 /// What a head is that did not end before the alarm.
-fn unfinished(alarm: Alarm, head: &RequestHead) -> Asks {
+fn unfinished(alarm: IdleAlarm, head: &RequestHead) -> Asks {
     match alarm {
         // Nothing but empty lines is no request that could be answered (RFC 9112 §2.2).
-        Alarm::Deadline | Alarm::Drain if head.is_empty() => Asks::Gone,
-        Alarm::Deadline => Asks::TooSlowly,
-        Alarm::Drain => Asks::GivesWay,
-        Alarm::Abort => Asks::Stopped,
+        IdleAlarm::Overdue | IdleAlarm::Leave if head.is_empty() => Asks::Gone,
+        IdleAlarm::Overdue => Asks::TooSlowly,
+        IdleAlarm::Leave => Asks::GivesWay,
+        IdleAlarm::Stopped => Asks::Stopped,
     }
 }
 
 /// Says that a head came too slowly, and goes at once: the place is needed.
 async fn give_way<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Next {
     let _ = serve::refuse(cx, busy, Fault::RequestTimeout).await;
-    let _ = pump::shutdown(cx.client).await;
+    close::at_once(cx.client, cx.flow).await;
     Next::Gone
 }
 
@@ -315,14 +314,10 @@ async fn first_bytes<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut 
     let mut knows = cx.client.knows_readable();
     let mut is_hinted = false;
     loop {
-        cx.flow.enter(Phase::Idle);
         // A connection that is still quiet at the next sweep, or one of many, gives up its working
         // state and keeps only its place; else the next request finds it as it was left.
-        if knows {
-            cx.flow.allow_until_sweep();
-        } else {
-            cx.flow.allow(cx.worker.limits().idle_timeout);
-        }
+        let deadline = if knows { Deadline::Sweep } else { cx.worker.limits().idle_timeout.into() };
+        cx.flow.wait(Phase::Idle, deadline);
         let lane = cx.flow.upward();
         let place = cx.worker.ready.take();
         if place.is_none() && knows && !pump::is_readable(cx.client).await {
@@ -353,24 +348,24 @@ async fn first_bytes<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut 
 }
 
 /// Waits for bytes, holding nothing; else says what it was told, or `None` if the client has gone.
-async fn bytes<C: Transport>(client: &C, flow: &Flow) -> Result<(), Option<Alarm>> {
+async fn bytes<C: Transport>(client: &C, flow: &Flow) -> Result<(), Option<IdleAlarm>> {
     let alarm = tokio::select! { biased;
         readable = pump::readable(client) => return readable.map_err(|_| None),
         alarm = flow.idle_alarm() => alarm,
     };
     // A stop ends who has asked for nothing. Of a client that was just taken from the queue only
     // the kernel knows that, yet: closing on its request would reset it.
-    if alarm == Alarm::Drain && C::KNOWS_READABLE && client.is_stale(true) {
+    if alarm == IdleAlarm::Leave && C::KNOWS_READABLE && client.is_stale(true) {
         return pump::readable(client).await.map_err(|_| None);
     }
     Err(Some(alarm))
 }
 
-fn quiet(alarm: Alarm, knows: bool) -> Asks {
+fn quiet(alarm: IdleAlarm, knows: bool) -> Asks {
     match alarm {
-        Alarm::Deadline if knows => Asks::Nothing,
-        Alarm::Deadline | Alarm::Drain => Asks::Gone,
-        Alarm::Abort => Asks::Stopped,
+        IdleAlarm::Overdue if knows => Asks::Nothing,
+        IdleAlarm::Overdue | IdleAlarm::Leave => Asks::Gone,
+        IdleAlarm::Stopped => Asks::Stopped,
     }
 }
 
@@ -380,14 +375,13 @@ async fn reserve<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy
     if busy.memory.try_take() {
         return Ok(());
     }
-    cx.flow.enter(Phase::Admitting);
-    cx.flow.allow(Some(cx.worker.limits().memory_timeout));
+    cx.flow.wait(Phase::Admitting, cx.worker.limits().memory_timeout);
     tokio::select! { biased;
         () = busy.memory.take() => {}
         _ = cx.client.hangup(watch(cx.worker.limits())) => return Err(Asks::Gone),
         alarm = cx.flow.alarm() => return Err(match alarm {
-            Alarm::Deadline => Asks::NoMemory,
-            Alarm::Drain | Alarm::Abort => Asks::Stopped,
+            Alarm::Overdue => Asks::NoMemory,
+            Alarm::Stopped => Asks::Stopped,
         }),
     }
     Ok(())

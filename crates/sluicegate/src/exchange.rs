@@ -8,8 +8,8 @@
 
 mod interim;
 mod larger;
+mod wait;
 
-use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use sluicegate_http1::chunked::ChunkLimits;
@@ -17,15 +17,17 @@ use sluicegate_http1::{Framing, HeadLimits, Malformed, Name, Received, ResponseH
 
 use self::interim::Interim;
 pub(crate) use self::larger::Larger;
-use crate::flow::{Alarm, BodySource, Flow, Phase};
-use crate::limits::{ClientFin, Limits};
+use self::wait::eager_read;
+pub(crate) use self::wait::{Interrupted, attend, interrupted, watch};
+use crate::flow::{BodySource, Flow, Phase};
+use crate::limits::Limits;
 use crate::message::edits::{Edits, Room};
 use crate::message::forward::{self, Offers, ResponseRoute};
 use crate::pipe::{Encoding, Pipe};
 use crate::policy::{OriginResponse, Policy};
 use crate::pump::{self, End};
 use crate::record::{Client, Extensions, Fault};
-use crate::transport::{Hangup, Transport, Watch};
+use crate::transport::{Hangup, Transport};
 
 /// Why an exchange, or the way to one, stopped early.
 #[derive(Debug)]
@@ -141,8 +143,7 @@ impl<C: Transport, O: Transport, P: Policy> Exchange<'_, '_, C, O, P> {
         let Exchange { client, origin, request, response, head, asked, limits, flow, via, told, larger, responder } =
             self;
         let progress = &Progress::default();
-        flow.allow(limits.body_timeout);
-        flow.enter(Phase::Waiting);
+        flow.wait(Phase::Waiting, limits.body_timeout);
         let answer = Answer {
             client,
             origin,
@@ -158,43 +159,16 @@ impl<C: Transport, O: Transport, P: Policy> Exchange<'_, '_, C, O, P> {
             progress,
         };
         let upload = upload(client, origin, &mut *request, limits, flow, progress);
-        let alarm = tokio::select! { biased;
+        let why = tokio::select! { biased;
             answered = answer.run() => return answered,
             stop = upload => return Err(stop),
-            how = client.hangup(watch(limits)) => return Err(Stop::Gone(how)),
-            alarm = flow.alarm() => alarm,
+            why = interrupted(client, watch(limits), flow) => why,
         };
-        Err(match alarm {
-            Alarm::Abort | Alarm::Drain => Stop::Aborted,
-            Alarm::Deadline => overdue(progress, request, response),
+        Err(match why {
+            Interrupted::Gone(how) => Stop::Gone(how),
+            Interrupted::Overdue => overdue(progress, request, response),
+            Interrupted::Stopped => Stop::Aborted,
         })
-    }
-}
-
-/// Runs `work` (dialling, a policy's thought) while the client is watched and eagerly read.
-pub(crate) async fn attend<C: Transport, T>(
-    client: &C,
-    request: &mut Pipe<'_>,
-    limits: &Limits,
-    flow: &Flow,
-    work: impl Future<Output = T>,
-) -> Result<T, Stop> {
-    tokio::select! { biased;
-        done = work => Ok(done),
-        stop = eager_read(client, request, limits, flow) => Err(stop),
-        how = client.hangup(watch(limits)) => Err(Stop::Gone(how)),
-        alarm = flow.alarm() => Err(match alarm {
-            Alarm::Abort | Alarm::Drain => Stop::Aborted,
-            Alarm::Deadline => Stop::ClientSlow,
-        }),
-    }
-}
-
-/// What of a client counts as its going.
-pub(crate) fn watch(limits: &Limits) -> Watch {
-    match limits.client_fin {
-        ClientFin::Abort => Watch::Fin,
-        ClientFin::Allow => Watch::Reset,
     }
 }
 
@@ -228,7 +202,7 @@ async fn upload<C: Transport, O: Transport>(
         Ok(()) => {
             progress.sent.store(true, Relaxed);
             if !progress.heard.load(Relaxed) {
-                flow.allow(limits.response_timeout);
+                flow.wait(Phase::Waiting, limits.response_timeout);
             }
         }
         Err(End::Source) => return Stop::Gone(Hangup::Reset),
@@ -237,15 +211,6 @@ async fn upload<C: Transport, O: Transport>(
         Err(End::Sink) => {}
     }
     eager_read(client, request, limits, flow).await
-}
-
-/// Reads the client up to its buffer, and no further; ends when the client has.
-async fn eager_read<C: Transport>(client: &C, request: &mut Pipe<'_>, limits: &Limits, flow: &Flow) -> Stop {
-    match pump::attended_fill(request, client, flow.upward()).await {
-        Ok(()) if limits.client_fin == ClientFin::Allow => pending().await,
-        Ok(()) => Stop::Gone(Hangup::Fin),
-        Err(_) => Stop::Gone(Hangup::Reset),
-    }
 }
 
 /// The answer arm.
@@ -318,7 +283,7 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
         self.told.heard = true;
         interim.count(self.head.bytes().len(), self.flow.now()).map_err(Stop::Origin)?;
         if interim.extends(self.head.status()) && self.progress.sent.load(Relaxed) {
-            self.flow.allow(self.limits.response_timeout);
+            self.flow.wait(Phase::Waiting, self.limits.response_timeout);
         }
         if self.asked.version == Version::Http10 {
             return Ok(());
@@ -360,12 +325,11 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
 
     async fn relay_final(&mut self) -> Result<Answered, Stop> {
         self.progress.heard.store(true, Relaxed);
-        self.flow.allow(self.limits.body_timeout);
         let malformed = |rule| Stop::Origin(Fault::Response(rule));
         let framing = framing::response(self.head, self.asked.method).map_err(malformed)?;
         let length = self.length(framing).map_err(malformed)?;
-        self.flow.enter(Phase::Responding);
-        self.flow.fed_by(if framing == Framing::Empty { BodySource::None } else { BodySource::Origin });
+        let source = if framing == Framing::Empty { BodySource::None } else { BodySource::Origin };
+        self.flow.respond(source, self.limits.body_timeout);
         let encoding = match (framing, self.asked.version) {
             (Framing::Chunked, Version::Http11) => Encoding::Chunked,
             _ => Encoding::Identity,

@@ -8,6 +8,7 @@
 
 mod clock;
 mod crowd;
+mod deadline;
 mod registry;
 mod state;
 mod way;
@@ -24,27 +25,35 @@ use futures_util::task::AtomicWaker;
 use clock::Clock;
 pub(crate) use clock::TICK;
 pub(crate) use crowd::{Crowd, Guests};
+pub(crate) use deadline::Deadline;
 pub(crate) use registry::{Entered, Flows};
 pub use state::{BodySource, ConnectionState, DirectionState, PausedBy, Phase};
 pub(crate) use way::Lane;
 use way::Way;
-
-const NEVER: u64 = u64::MAX;
 
 /// A connection lets others have their turn after this many moves, and a pump after as many of its own, so that the arms
 /// beside it are polled: without it one `select!` arm was seen to make 7,877 moves before the next had its turn, and one
 /// client's pipelined requests held a worker for 33 ms.
 pub(crate) const MOVES: u8 = 16;
 
-/// Why a connection is told to stop waiting.
+/// Why a connection that works is told to stop waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Alarm {
     /// Its deadline has passed.
-    Deadline,
-    /// The proxy is stopping, or somebody else needs the place: what is idle ends, what runs goes on.
-    Drain,
+    Overdue,
     /// The proxy has stopped: everything ends.
-    Abort,
+    Stopped,
+}
+
+/// Why a connection is told so to which nothing is owed yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IdleAlarm {
+    /// Its deadline has passed.
+    Overdue,
+    /// It is to leave: the proxy is stopping, or somebody else needs the place.
+    Leave,
+    /// The proxy has stopped: everything ends.
+    Stopped,
 }
 
 /// Who has just come is not quiet yet, nor is a head that has just begun: a round trip, or a packet that was lost once.
@@ -86,8 +95,8 @@ impl Flow {
             gives_way: AtomicBool::new(false),
             clock,
             client,
-            deadline: AtomicU64::new(NEVER),
-            period: AtomicU64::new(NEVER),
+            deadline: AtomicU64::new(deadline::NEVER),
+            period: AtomicU64::new(deadline::NEVER),
             waker: AtomicWaker::new(),
             requests: AtomicU32::new(0),
             phase: AtomicU8::new(Phase::Idle as u8),
@@ -112,12 +121,26 @@ impl Flow {
         Duration::from_millis(self.clock.millis())
     }
 
-    /// What it is doing from now on.
-    pub(crate) fn enter(&self, phase: Phase) {
-        self.phase.store(phase as u8, Relaxed);
-        self.since.store(self.clock.coarse(), Relaxed);
-        if matches!(phase, Phase::Idle | Phase::Head) {
-            self.fed_by(BodySource::None);
+    /// What it is doing from now on, and until when at the latest. This and [`Flow::respond`] are the only ways to set
+    /// either, so that neither is forgotten. Who waits on in the same phase has been in it since it began.
+    pub(crate) fn wait(&self, phase: Phase, deadline: impl Into<Deadline>) {
+        self.begin(phase, if phase == Phase::Tunnel { BodySource::Origin } else { BodySource::None }, deadline.into());
+    }
+
+    /// [`Flow::wait`] while a response is given whose body comes from `source`.
+    pub(crate) fn respond(&self, source: BodySource, deadline: impl Into<Deadline>) {
+        self.begin(Phase::Responding, source, deadline.into());
+    }
+
+    fn begin(&self, phase: Phase, source: BodySource, deadline: Deadline) {
+        if self.phase.load(Relaxed) != phase as u8 {
+            self.phase.store(phase as u8, Relaxed);
+            self.since.store(self.clock.coarse(), Relaxed);
+        }
+        self.source.store(source as u8, Relaxed);
+        if let Some(period) = deadline.period() {
+            self.period.store(period, Relaxed);
+            self.touch();
         }
     }
 
@@ -125,11 +148,6 @@ impl Flow {
     pub(crate) fn owes_nothing(&self) -> bool {
         let phase = self.phase.load(Relaxed);
         phase == Phase::Idle as u8 || phase == Phase::Closing as u8
-    }
-
-    /// Who makes the response's body from now on.
-    pub(crate) fn fed_by(&self, source: BodySource) {
-        self.source.store(source as u8, Relaxed);
     }
 
     /// From now on, connections to origins may be kept for this client alone.
@@ -163,32 +181,24 @@ impl Flow {
         self.moves.store(0, Relaxed);
     }
 
-    /// From now on, `period` without [`Flow::touch`] is too long. `None`: for ever.
-    pub(crate) fn allow(&self, period: Option<Duration>) {
-        let millis = period.map_or(NEVER, |p| u64::try_from(p.saturating_add(TICK).as_millis()).unwrap_or(NEVER));
-        self.period.store(millis, Relaxed);
-        self.touch();
-    }
-
-    /// From now on, only the next sweep is waited for (0 to 0.1 s).
-    pub(crate) fn allow_until_sweep(&self) {
-        self.period.store(1, Relaxed);
-        self.touch();
-    }
-
-    /// Something moved.
+    /// Something moved: the deadline begins anew.
     pub(crate) fn touch(&self) {
         self.deadline.store(self.clock.millis().saturating_add(self.period.load(Relaxed)), Relaxed);
     }
 
-    /// Resolves when the deadline passes or the proxy is aborted. A stopping proxy lets it run.
+    /// Resolves when the deadline passes or the proxy has stopped. While it is stopping, what runs goes on.
     pub(crate) fn alarm(&self) -> impl Future<Output = Alarm> {
-        self.wait(|alarm| alarm != Alarm::Drain)
+        self.until(|| self.alarmed())
     }
 
     /// The same for a connection that waits for a request: a stopping proxy ends it too.
-    pub(crate) fn idle_alarm(&self) -> impl Future<Output = Alarm> {
-        self.wait(|_| true)
+    pub(crate) fn idle_alarm(&self) -> impl Future<Output = IdleAlarm> {
+        self.until(|| self.dismissed(self.is_draining() || self.has_to_go()))
+    }
+
+    /// The same for a head that has begun: a stopping proxy lets it come, but it may have to give way.
+    pub(crate) fn head_alarm(&self) -> impl Future<Output = IdleAlarm> {
+        self.until(|| self.dismissed(self.has_to_go()))
     }
 
     /// Resolves when both ways hold nothing and wait for nothing but their sources, if anything has moved since `before`:
@@ -201,11 +211,6 @@ impl Flow {
                 false => Poll::Pending,
             }
         })
-    }
-
-    /// The same for a head that has begun: a stopping proxy lets it come, but it may have to give way.
-    pub(crate) fn head_alarm(&self) -> impl Future<Output = Alarm> {
-        self.wait(|alarm| alarm != Alarm::Drain || self.has_to_go())
     }
 
     /// For how many milliseconds it has been quiet, if it may give way to others: it has asked for nothing, or not come
@@ -240,27 +245,34 @@ impl Flow {
     }
 
     /// No `async fn`, which would be three times as large.
-    fn wait(&self, wanted: impl Fn(Alarm) -> bool) -> impl Future<Output = Alarm> {
+    fn until<T>(&self, rings: impl Fn() -> Option<T>) -> impl Future<Output = T> {
         poll_fn(move |cx| {
             self.waker.register(cx.waker());
             // An alarm is waited for by who cannot go on.
             self.rest();
-            match self.ringing().filter(|alarm| wanted(*alarm)) {
-                Some(alarm) => Poll::Ready(alarm),
-                None => Poll::Pending,
-            }
+            rings().map_or(Poll::Pending, Poll::Ready)
         })
     }
 
-    fn ringing(&self) -> Option<Alarm> {
+    fn alarmed(&self) -> Option<Alarm> {
         if self.clock.is_aborted() {
-            return Some(Alarm::Abort);
+            return Some(Alarm::Stopped);
         }
-        // A deadline goes before a drain, because the drain does not count for what runs.
-        if self.deadline.load(Relaxed) <= self.clock.millis() {
-            return Some(Alarm::Deadline);
+        (self.deadline.load(Relaxed) <= self.clock.millis()).then_some(Alarm::Overdue)
+    }
+
+    /// A deadline goes before an order to leave.
+    fn dismissed(&self, leaves: bool) -> Option<IdleAlarm> {
+        match self.alarmed() {
+            Some(Alarm::Stopped) => Some(IdleAlarm::Stopped),
+            Some(Alarm::Overdue) => Some(IdleAlarm::Overdue),
+            None => leaves.then_some(IdleAlarm::Leave),
         }
-        (self.is_draining() || self.has_to_go()).then_some(Alarm::Drain)
+    }
+
+    /// Whether any alarm may ring.
+    fn is_called(&self) -> bool {
+        self.dismissed(self.is_draining() || self.has_to_go()).is_some()
     }
 }
 

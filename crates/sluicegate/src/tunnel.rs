@@ -8,8 +8,8 @@ use std::time::Duration;
 use sluicegate_http1::Framing;
 use sluicegate_http1::chunked::ChunkLimits;
 
-use crate::exchange::Stop;
-use crate::flow::{Alarm, BodySource, Flow, Lane, Phase};
+use crate::exchange::{Interrupted, Stop, interrupted};
+use crate::flow::{Deadline, Flow, Lane, Phase};
 use crate::limits::{ClientFin, Limits};
 use crate::pipe::{Encoding, Pipe};
 use crate::pump::{self, End};
@@ -51,9 +51,7 @@ impl<C: Transport, O: Transport> Tunnel<'_, '_, C, O> {
     /// Moves bytes both ways until both sides have ended. What either pipe holds already goes first.
     pub(crate) async fn run(self) -> Result<(), Stop> {
         let Tunnel { client, origin, up, down, share, limits, flow } = self;
-        flow.allow(limits.tunnel_idle_timeout);
-        flow.enter(Phase::Tunnel);
-        flow.fed_by(BodySource::Origin);
+        flow.wait(Phase::Tunnel, limits.tunnel_idle_timeout);
         up.begin(Framing::UntilClose, Encoding::Identity, ChunkLimits::default());
         down.begin(Framing::UntilClose, Encoding::Identity, ChunkLimits::default());
         let open = &Open { client: AtomicBool::new(true), origin: AtomicBool::new(true) };
@@ -62,7 +60,7 @@ impl<C: Transport, O: Transport> Tunnel<'_, '_, C, O> {
                 End::Sink => Stop::Origin(Fault::OriginClosed),
                 _ => Stop::Gone(Hangup::Reset),
             })?;
-            flow.allow(after_the_client(limits));
+            flow.wait(Phase::Tunnel, after_the_client(limits));
             Ok(())
         };
         let downward = async {
@@ -70,7 +68,7 @@ impl<C: Transport, O: Transport> Tunnel<'_, '_, C, O> {
                 End::Sink => Stop::Gone(Hangup::Reset),
                 _ => Stop::Origin(Fault::OriginClosed),
             })?;
-            flow.allow(limits.half_closed_timeout);
+            flow.wait(Phase::Tunnel, limits.half_closed_timeout);
             Ok(())
         };
         let both = async { tokio::try_join!(downward, upward).map(|_| ()) };
@@ -79,12 +77,12 @@ impl<C: Transport, O: Transport> Tunnel<'_, '_, C, O> {
         let share = share.filter(|share| share.is_limited() && knows);
         let over = tokio::select! { biased;
             both = move_and_rest(both, client, origin, share, flow, open) => both,
-            how = client.hangup(Watch::Reset) => Err(Stop::Gone(how)),
-            _ = origin.hangup(Watch::Reset) => Err(Stop::Origin(Fault::OriginClosed)),
-            alarm = flow.alarm() => Err(match alarm {
-                Alarm::Abort | Alarm::Drain => Stop::Aborted,
-                Alarm::Deadline => Stop::ClientSlow,
+            why = interrupted(client, Watch::Reset, flow) => Err(match why {
+                Interrupted::Gone(how) => Stop::Gone(how),
+                Interrupted::Overdue => Stop::ClientSlow,
+                Interrupted::Stopped => Stop::Aborted,
             }),
+            _ = origin.hangup(Watch::Reset) => Err(Stop::Origin(Fault::OriginClosed)),
         };
         match over {
             Err(stop) => after_a_goodbye(stop, client, origin, open, flow).await,
@@ -116,7 +114,7 @@ async fn after_a_goodbye<C: Transport, O: Transport>(
 
 /// Whether this side, whose peer has closed, ends within its last words.
 async fn ends_soon<F: Transport>(from: &F, flow: &Flow) -> bool {
-    flow.allow(Some(SOON));
+    flow.wait(Phase::Tunnel, SOON);
     tokio::select! { biased;
         ended = pump::ends_within(from, LAST_WORDS) => ended,
         _ = flow.alarm() => false,
@@ -156,9 +154,9 @@ async fn move_and_rest<C: Transport, O: Transport>(
             else => {}
         }
         if !share.try_take() {
-            flow.enter(Phase::Admitting);
+            flow.wait(Phase::Admitting, Deadline::Same);
             share.take().await;
-            flow.enter(Phase::Tunnel);
+            flow.wait(Phase::Tunnel, Deadline::Same);
         }
     }
 }

@@ -9,7 +9,7 @@ use super::reply::{Pipes, may_go_on};
 use super::story::Story;
 use super::{Cx, Next};
 use crate::exchange::{Stop, attend};
-use crate::flow::{BodySource, Phase};
+use crate::flow::BodySource;
 use crate::message::body::{Body, Producer};
 use crate::message::response::Response;
 use crate::pipe::Encoding;
@@ -45,9 +45,8 @@ impl Pipes<'_, '_> {
         story.told.head = stage.len() as u64;
         self.response.begin(framing, encoding, ChunkLimits::default());
         let is_empty = matches!(framing, Framing::Empty | Framing::Length(0));
-        cx.flow.fed_by(if is_empty { BodySource::None } else { response.body().source() });
-        cx.flow.enter(Phase::Responding);
-        cx.flow.allow(limits.body_timeout);
+        let source = if is_empty { BodySource::None } else { response.body().source() };
+        cx.flow.respond(source, limits.body_timeout);
         // A body that is not to be sent is dropped, so that its sender learns it.
         let body = if is_empty { Body::empty() } else { response.into_body() };
         let (supply, producer) = body.begin();

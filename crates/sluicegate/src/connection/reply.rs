@@ -6,6 +6,7 @@ use sluicegate_http1::{Framing, Malformed, RequestHead, ResponseHead, framing};
 use super::story::Story;
 use super::{Cx, KEPT_HEADS, Next};
 use crate::exchange::{Larger, Stop, attend};
+use crate::flow::BodySource;
 use crate::message::answer;
 use crate::origin::Kept;
 use crate::pipe::Pipe;
@@ -63,7 +64,7 @@ impl Pipes<'_, '_> {
         story.told.status = status;
         story.told.head = self.response.stage().len() as u64;
         let limits = cx.worker.limits();
-        cx.flow.allow(limits.body_timeout);
+        cx.flow.respond(BodySource::None, limits.body_timeout);
         let flush = pump::flush(self.response, cx.client, cx.flow.downward());
         let sent = matches!(attend(cx.client, self.request, limits, cx.flow, flush).await, Ok(Ok(())));
         match (sent, goes_on) {

@@ -13,7 +13,7 @@ use super::story::Story;
 use super::{Busy, Cx, Next};
 use crate::close;
 use crate::exchange::{Answered, Asked, Exchange, Larger, Responder, Stop, attend};
-use crate::flow::Phase;
+use crate::flow::{Deadline, Phase};
 use crate::message::answer;
 use crate::message::edits::{Edits, Room};
 use crate::message::forward::{self, MaxForwards, Offers, RequestRoute};
@@ -123,8 +123,7 @@ async fn decide<C: Transport, P: Policy>(
     ask: &Ask<'_>,
 ) -> Result<Verdict, Stop> {
     let limits = cx.worker.limits();
-    cx.flow.allow(limits.policy_timeout);
-    cx.flow.enter(Phase::Deciding);
+    cx.flow.wait(Phase::Deciding, limits.policy_timeout);
     let room = Room {
         bytes: limits.head.bytes,
         fields: limits.head.fields,
@@ -370,8 +369,7 @@ async fn followed<C: Transport, P: Policy>(
 ) -> Result<Option<Kept>, Stop> {
     let worker = cx.worker;
     let Some(address) = kept.doubtful(worker.flows.now()) else { return Ok(Some(kept)) };
-    cx.flow.allow(None);
-    cx.flow.enter(Phase::Connecting);
+    cx.flow.wait(Phase::Connecting, Deadline::Never);
     // Boxed: rare.
     let asking = Box::pin(origin::leads(&worker.resolver, way.dial.host, address));
     let leads = attend(cx.client, request, worker.limits(), cx.flow, asking).await?;
@@ -386,8 +384,7 @@ async fn reach<C: Transport, P: Policy>(
 ) -> Result<Reached, Stop> {
     let (worker, limits) = (cx.worker, cx.worker.limits());
     // Looking up and dialling have a deadline of their own.
-    cx.flow.allow(None);
-    cx.flow.enter(Phase::Connecting);
+    cx.flow.wait(Phase::Connecting, Deadline::Never);
     let gate = worker.gate(cx.who, way.is_named);
     let port = way.dial.port.unwrap_or(80);
     // Boxed: rare, and larger than all the rest of an exchange.

@@ -430,6 +430,21 @@ impl Transport for Hinting {
     }
 }
 
+/// TLS cannot say goodbye to a client that reads nothing: its connection ends all the same.
+#[test]
+fn a_last_word_that_is_not_taken_is_not_waited_for_for_ever() {
+    play(Limits::default(), 1000, |worker, far, poll| {
+        far.let_say_goodbye();
+        far.put(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert!(!poll());
+        assert_eq!(worker.flows.states()[0].phase, Phase::Closing);
+        worker.flows.sweep(Duration::from_secs(6));
+        assert!(!poll(), "it lingers, and then waits for the client's end");
+        worker.flows.sweep(Duration::from_secs(17));
+        assert!(poll() && worker.aborted.load(Relaxed) == 1, "and then it is reset");
+    });
+}
+
 /// One that hints in vain spins the processor, or is never found idle.
 #[test]
 fn a_stream_that_hints_in_vain_is_waited_for() {

@@ -148,12 +148,13 @@ mod tests {
         let enter = || flows.enter("127.0.0.1:1".parse().unwrap());
         let (busy, head, silent) = (enter(), enter(), enter());
         busy.count_request();
-        busy.enter(Phase::Waiting);
-        head.enter(Phase::Head);
+        busy.wait(Phase::Waiting, None);
+        head.wait(Phase::Head, None);
         flows.sweep(Duration::from_millis(5000));
         let served = enter();
         served.count_request();
-        served.enter(Phase::Idle);
+        served.wait(Phase::Head, None);
+        served.wait(Phase::Idle, None);
         let newcomer = enter();
         let all = [&busy, &head, &silent, &served, &newcomer];
         let mut gone = Vec::new();

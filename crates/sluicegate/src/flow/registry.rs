@@ -71,7 +71,7 @@ impl Flows {
     /// Sets the clock and wakes whoever's deadline has passed.
     pub(crate) fn sweep(&self, now: Duration) {
         self.clock.set(now);
-        self.wake_if(|flow| flow.ringing().is_some());
+        self.wake_if(Flow::is_called);
     }
 
     /// Ends what is idle and lets the rest finish.

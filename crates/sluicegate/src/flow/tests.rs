@@ -3,7 +3,7 @@ use std::task::{Context, Waker};
 
 use super::*;
 
-fn polled(future: impl Future<Output = Alarm>) -> Poll<Alarm> {
+fn polled<T>(future: impl Future<Output = T>) -> Poll<T> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -15,16 +15,43 @@ fn entered(flows: &Arc<Flows>) -> Entered {
 fn touching_extends_and_the_sweep_decides() {
     let flows = Arc::new(Flows::new());
     let flow = entered(&flows);
-    flow.allow(Some(Duration::from_secs(1)));
+    flow.wait(Phase::Head, Duration::from_secs(1));
     flows.sweep(Duration::from_millis(1000));
     assert_eq!(polled(flow.alarm()), Poll::Pending, "never early");
     flow.touch();
     flows.sweep(Duration::from_millis(2000));
     assert_eq!(polled(flow.alarm()), Poll::Pending);
     flows.sweep(Duration::from_millis(2100));
-    assert_eq!(polled(flow.alarm()), Poll::Ready(Alarm::Deadline));
-    flow.allow(None);
+    assert_eq!(polled(flow.alarm()), Poll::Ready(Alarm::Overdue));
+    flow.wait(Phase::Admitting, Deadline::Same);
+    assert_eq!(polled(flow.alarm()), Poll::Ready(Alarm::Overdue), "another phase, and the same deadline");
+    flow.wait(Phase::Connecting, None);
     assert_eq!(polled(flow.alarm()), Poll::Pending);
+    flow.wait(Phase::Idle, Deadline::Sweep);
+    assert_eq!(polled(flow.idle_alarm()), Poll::Pending);
+    flows.sweep(Duration::from_millis(2101));
+    assert_eq!(polled(flow.idle_alarm()), Poll::Ready(IdleAlarm::Overdue), "at the next sweep");
+}
+
+#[test]
+fn a_phase_has_its_age_and_its_source_and_leaves_neither_to_the_next() {
+    let flows = Arc::new(Flows::new());
+    let flow = entered(&flows);
+    let state = |at: u64| {
+        flows.sweep(Duration::from_secs(at));
+        let state = flows.states().remove(0);
+        (state.phase, state.source, state.phase_age.as_secs())
+    };
+    flow.respond(BodySource::Push, Duration::from_secs(9));
+    assert_eq!(state(3), (Phase::Responding, BodySource::Push, 3));
+    flow.wait(Phase::Closing, Duration::from_secs(9));
+    assert_eq!(state(4), (Phase::Closing, BodySource::None, 1));
+    flow.wait(Phase::Closing, Duration::from_secs(1));
+    assert_eq!(state(6), (Phase::Closing, BodySource::None, 3), "it waits on, and has been there since it began");
+    flow.wait(Phase::Tunnel, None);
+    assert_eq!(state(6), (Phase::Tunnel, BodySource::Origin, 0));
+    flow.wait(Phase::Idle, None);
+    assert_eq!(state(6), (Phase::Idle, BodySource::None, 0));
 }
 
 #[test]
@@ -32,10 +59,11 @@ fn a_stop_ends_the_idle_first() {
     let flows = Arc::new(Flows::new());
     let flow = entered(&flows);
     flows.drain();
-    assert_eq!(polled(flow.idle_alarm()), Poll::Ready(Alarm::Drain));
-    assert_eq!(polled(flow.alarm()), Poll::Pending);
+    assert_eq!(polled(flow.idle_alarm()), Poll::Ready(IdleAlarm::Leave));
+    assert_eq!((polled(flow.alarm()), polled(flow.head_alarm())), (Poll::Pending, Poll::Pending));
     assert_eq!(flows.abort(), 1);
-    assert_eq!(polled(flow.alarm()), Poll::Ready(Alarm::Abort));
+    assert_eq!(polled(flow.alarm()), Poll::Ready(Alarm::Stopped));
+    assert_eq!(polled(flow.idle_alarm()), Poll::Ready(IdleAlarm::Stopped));
     drop(flow);
     assert_eq!(flows.count(), 0);
 }
@@ -44,8 +72,7 @@ fn a_stop_ends_the_idle_first() {
 fn who_waits_for_whom_can_be_seen() {
     let flows = Arc::new(Flows::new());
     let flow = entered(&flows);
-    flow.enter(Phase::Responding);
-    flow.fed_by(BodySource::Origin);
+    flow.respond(BodySource::Origin, None);
     flow.count_request();
     flow.upward().took(7);
     flow.upward().stands(7, false, true);

@@ -22,6 +22,7 @@ struct Wire {
     way: [Way; 2],
     capacity: usize,
     splices: bool,
+    says_goodbye: bool,
     reset: bool,
     wakers: Vec<Waker>,
 }
@@ -47,6 +48,11 @@ impl Scripted {
     /// From now on, long bodies move through pipes.
     pub(crate) fn let_splice(&self) {
         self.lock().splices = true;
+    }
+
+    /// From now on, a shutdown waits until all that was written has been read, as TLS does for room for its last words.
+    pub(crate) fn let_say_goodbye(&self) {
+        self.lock().says_goodbye = true;
     }
 
     /// Reads what is there, at most `most` bytes, without waiting.
@@ -190,7 +196,12 @@ impl Transport for Scripted {
         Poll::Ready(Ok(written))
     }
 
-    fn poll_shutdown(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut wire = self.lock();
+        if wire.says_goodbye && !wire.way[self.side].bytes.is_empty() {
+            return wire.wait(cx);
+        }
+        drop(wire);
         self.end();
         Poll::Ready(Ok(()))
     }
