@@ -21,6 +21,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 SRC = "crates/sluicegate/src/"
 
 LOGINS, ORIGINS, POOLS = "--test suite logins::", "--test suite origins::", "--test suite pools::"
+# What catches those of the rules.
+RULES = "-p sluicegate-rules"
 
 CROWDS = "--test suite crowds::"
 SINK = "-p sluicegate-cli --bins access_log::sink"
@@ -140,6 +142,21 @@ BUGS = [
     ("upgrade-unasked", "truth", "exchange.rs", ".is_some_and(|offers| offers.contains(one.value))", ".is_none_or(|offers| offers.contains(one.value))"),
     ("upgrade-unoffered", "truth", "exchange.rs", ".is_some_and(|offers| offers.contains(one.value))", ".is_some_and(|_| !one.value.is_empty())"),
     ("upgrade-in-mid-request", "truth", "exchange.rs", "|| !self.has_sent().await {", "{"),
+    ("deny-does-not-beat-allow", "rules", "crates/rules/src/decide.rs",
+     "            Tally { denied: Some(entry), .. } => found(Reason::Denied, entry),\n            Tally { allowed: Some(entry), .. } => found(Reason::Allowed, entry),",
+     "            Tally { allowed: Some(entry), .. } => found(Reason::Allowed, entry),\n            Tally { denied: Some(entry), .. } => found(Reason::Denied, entry),",
+     RULES),
+    ("star-matches-the-apex", "rules", "crates/rules/src/entry.rs", "            Self::Below => !exact,", "            Self::Below => true,", RULES),
+    ("guard-off-for-mapped-forms", "rules", "crates/rules/src/decide.rs",
+     "        let address = address.to_canonical();\n        let decision =", "        let decision =", RULES),
+    ("guard-blind-to-nat64", "rules", "crates/rules/src/carried.rs", "        found.well_known(v6);\n", "", RULES),
+    ("literal-needs-no-entry", "rules", "crates/rules/src/decide.rs",
+     "_ if matches!(request.host, Host::Address(_)) => Found { reason: Reason::Literal, entry: None },",
+     "_ if self.has_allow && matches!(request.host, Host::Address(_)) => Found { reason: Reason::Literal, entry: None },", RULES),
+    ("empty-allow-opens", "rules", "crates/rules/src/rules/compile.rs",
+     "let has_list = |rule: &RuleDraft| (rule.allow.is_some(),", "let has_list = |rule: &RuleDraft| (rule.allow.as_ref().is_some_and(|(list, _)| !list.is_empty()),", RULES),
+    ("method-guessed-in-a-tunnel", "rules", "crates/rules/src/decide.rs", "            (Some(_), None) => Meets::Hidden,", "            (Some(_), None) => Meets::Yes,", RULES),
+    ("phrase-without-limit", "rules", "crates/rules/src/denial.rs", "            if phrase.len() <= LONGEST_PHRASE {", "            if phrase.len() <= 4096 {", RULES),
     ("login-is-lent", "reuse", "origin/reuse/kept.rs", "            self.lending = Lending::Client;", "", LOGINS),
     ("login-ends-when-idle", "reuse", "origin/reuse/kept.rs",
      "let ours = if self.has_login { Duration::MAX } else { idle };", "let ours = idle;", LOGINS),
