@@ -7,7 +7,7 @@ use crate::decide::{Meets, Surroundings};
 use crate::decision::{Decision, Reason, Verdict};
 use crate::host::Host;
 use crate::request::{Ask, Who};
-use crate::rules::{Mode, Rules, Sni};
+use crate::rules::{Mode, Rules};
 use crate::source::Place;
 use crate::tables::Item;
 
@@ -28,8 +28,6 @@ pub struct Explanation {
     pub addresses: Vec<(IpAddr, Verdict, String)>,
     /// What the file lacks for it to be allowed.
     pub missing: Option<String>,
-    /// The name that a tunnel's ClientHello would have to have.
-    pub sni: Option<String>,
 }
 
 /// An entry that means a host, and whether it counted.
@@ -75,11 +73,6 @@ impl Rules {
             entries: self.meant(who, ask),
             addresses,
             missing: missing.map(|missing| format!("{} = [\"{}\"]", missing.key, missing.entry)),
-            sni: match (request.host, request.path, self.sni) {
-                _ if worst.verdict() == Verdict::Denied => None,
-                (_, Some(_), _) | (_, _, Sni::Off) | (Host::Address(_), ..) => None,
-                (name, None, _) => Some(name.to_string()),
-            },
             ask: ask.clone(),
         }
     }
@@ -145,9 +138,6 @@ impl fmt::Display for Explanation {
         }
         for (address, verdict, why) in &self.addresses {
             writeln!(f, "  address {address}: {}: {why}", format!("{verdict:?}").to_ascii_lowercase())?;
-        }
-        if let Some(name) = &self.sni {
-            writeln!(f, "  TLS in the tunnel must name {name}")?;
         }
         match &self.missing {
             Some(missing) => writeln!(f, "  to permit it, add: {missing}"),

@@ -23,8 +23,6 @@ pub(crate) struct Draft {
     pub(crate) private: Vec<Text>,
     pub(crate) nat64: Vec<Text>,
     pub(crate) mode: Option<Text>,
-    pub(crate) sni: Option<Text>,
-    pub(crate) rejudge: Option<(bool, Span)>,
     pub(crate) tests: Vec<TestDraft>,
     pub(crate) settings: Vec<Given>,
 }
@@ -128,8 +126,6 @@ impl Draft {
         self.private.extend(other.private);
         self.nat64.extend(other.nat64);
         self.mode = other.mode.or(self.mode.take());
-        self.sni = other.sni.or(self.sni.take());
-        self.rejudge = other.rejudge.or(self.rejudge);
         self.tests.extend(other.tests);
         self.settings.retain(|setting| other.settings.iter().all(|given| given.name != setting.name));
         self.settings.extend(other.settings);

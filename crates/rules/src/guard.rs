@@ -16,7 +16,7 @@ pub enum Class {
     Private,
     /// 100.64.0.0/10 (RFC 6598).
     CarrierNat,
-    /// 169.254.0.0/16, fe80::/10; also where clouds answer about their machines.
+    /// 169.254.0.0/16, fe80::/10.
     LinkLocal,
     /// fc00::/7 (RFC 4193).
     UniqueLocal,
@@ -30,7 +30,7 @@ pub enum Class {
     Benchmarking,
     /// What no machine of the internet has: 240.0.0.0/4, 192.0.0.0/24, 100::/64, 2001:10::/28, 2001:20::/28, 5f00::/16.
     Reserved,
-    /// Where a cloud answers about its machines, at an address that looks public.
+    /// Where a cloud answers about its machines, often with credentials.
     Metadata,
     /// An address of this machine.
     Own,
@@ -43,16 +43,21 @@ pub(crate) struct Guarded {
     pub(crate) prefix: u8,
 }
 
+/// The first that fits counts: metadata services stand before the ranges that they are in, so that `private` must name them.
 const V4: &[(Ipv4Addr, u8, Class)] = &[
+    // Nearly every cloud; then Amazon's containers and pods, Alibaba, Azure's wire server, Oracle's classic cloud.
+    (Ipv4Addr::new(169, 254, 169, 254), 32, Class::Metadata),
+    (Ipv4Addr::new(169, 254, 170, 2), 32, Class::Metadata),
+    (Ipv4Addr::new(169, 254, 170, 23), 32, Class::Metadata),
+    (Ipv4Addr::new(100, 100, 100, 200), 32, Class::Metadata),
+    (Ipv4Addr::new(168, 63, 129, 16), 32, Class::Metadata),
+    (Ipv4Addr::new(192, 0, 0, 192), 32, Class::Metadata),
     (Ipv4Addr::new(0, 0, 0, 0), 8, Class::Unspecified),
     (Ipv4Addr::new(10, 0, 0, 0), 8, Class::Private),
     (Ipv4Addr::new(100, 64, 0, 0), 10, Class::CarrierNat),
     (Ipv4Addr::new(127, 0, 0, 0), 8, Class::Loopback),
-    // Azure's.
-    (Ipv4Addr::new(168, 63, 129, 16), 32, Class::Metadata),
     (Ipv4Addr::new(169, 254, 0, 0), 16, Class::LinkLocal),
     (Ipv4Addr::new(172, 16, 0, 0), 12, Class::Private),
-    // 192.0.0.192, Oracle's metadata service, is in here.
     (Ipv4Addr::new(192, 0, 0, 0), 24, Class::Reserved),
     (Ipv4Addr::new(192, 0, 2, 0), 24, Class::Documentation),
     (Ipv4Addr::new(192, 168, 0, 0), 16, Class::Private),
@@ -64,7 +69,14 @@ const V4: &[(Ipv4Addr, u8, Class)] = &[
     (Ipv4Addr::new(240, 0, 0, 0), 4, Class::Reserved),
 ];
 
+/// As [`V4`].
 const V6: &[(Ipv6Addr, u8, Class)] = &[
+    // Amazon (all that it serves in a network of one's own), Google, Scaleway, Oracle, Akamai.
+    (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0), 32, Class::Metadata),
+    (Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254), 128, Class::Metadata),
+    (Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42), 128, Class::Metadata),
+    (Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe), 128, Class::Metadata),
+    (Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1), 128, Class::Metadata),
     (Ipv6Addr::UNSPECIFIED, 128, Class::Unspecified),
     (Ipv6Addr::LOCALHOST, 128, Class::Loopback),
     (Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0), 64, Class::Reserved),
@@ -170,5 +182,25 @@ mod tests {
             }
         }
         assert_eq!(Class::of("::ffff:10.0.0.1".parse().unwrap()), Some(Class::Private));
+    }
+
+    #[test]
+    fn metadata_services_are_told_from_the_ranges_that_they_are_in() {
+        for address in [
+            "169.254.169.254",
+            "169.254.170.2",
+            "169.254.170.23",
+            "100.100.100.200",
+            "168.63.129.16",
+            "192.0.0.192",
+            "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "fd00:42::42",
+            "fd00:c1::a9fe:a9fe",
+            "fd00:a9fe:a9fe::1",
+        ] {
+            assert_eq!(Class::of(address.parse().unwrap()), Some(Class::Metadata), "{address}");
+        }
     }
 }

@@ -148,6 +148,7 @@ pub const KEYS: &[Key] = &[
         r#"["10.4.0.7:5432", "10.20.0.0/16"]"#,
         "Exceptions from the guard: addresses of private networks and of this machine that may be dialled.\n\
          The longest prefix wins, so `0.0.0.0/0` opens nothing; `10.0.0.0/8` opens all of it, and `10.4.0.7` one address.\n\
+         A cloud's metadata service is opened by its own address only.\n\
          An exception allows nothing by itself: the name, or the address as a literal, still needs its `allow`.",
     ),
     key(
@@ -164,22 +165,6 @@ pub const KEYS: &[Key] = &[
         Takes::Strings,
         r#"["10.0.0.0/8"]"#,
         "Who may use the proxy, by address; the flag is --allow-client. Default: this machine only.",
-    ),
-    key(
-        Table::Top,
-        "sni",
-        Takes::OneOf(&["match", "strict", "off"]),
-        r#""match""#,
-        "Whether the server name in a tunnel's ClientHello must be the name that was allowed.\n\
-         `match`: if there is one, it must. `strict`: it must be TLS, with that name. `off`: it is not looked at.\n\
-         Default: `match` under `enforce`, else `off`.",
-    ),
-    key(
-        Table::Top,
-        "rejudge",
-        Takes::Switch,
-        "true",
-        "Whether open tunnels and kept connections are judged again when the file has changed. Default: true.",
     ),
     key(
         Table::Top,

@@ -82,6 +82,6 @@ pub use host::{BadHost, Host};
 pub use learn::{CannotWrite, Learnt, Seen};
 pub use load::Loader;
 pub use request::{Ask, BadAsk, Request, Who};
-pub use rules::{Mode, Rules, Sni};
+pub use rules::{Mode, Rules};
 pub use source::{Place, Problem, Problems, Severity};
 pub use users::{PasswordHash, Scheme, TokenHash, User};

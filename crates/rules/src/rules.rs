@@ -28,17 +28,6 @@ pub enum Mode {
     Enforce,
 }
 
-/// Whether the server name in a tunnel must be the name that was allowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sni {
-    /// If there is one, it must.
-    Match,
-    /// It must be TLS, with that name.
-    Strict,
-    /// It is not looked at.
-    Off,
-}
-
 /// Who may go where. Made by a [`crate::Loader`]; never changed.
 #[derive(Debug)]
 pub struct Rules {
@@ -54,8 +43,6 @@ pub struct Rules {
     pub(crate) nat64: Vec<Ipv6Net>,
     pub(crate) clients: Option<Vec<IpNet>>,
     pub(crate) mode: Mode,
-    pub(crate) sni: Sni,
-    pub(crate) rejudge: bool,
     /// An `allow` stands somewhere, so the default is to deny.
     pub(crate) has_allow: bool,
     pub(crate) settings: Vec<Given>,
@@ -130,16 +117,6 @@ impl Rules {
     /// What becomes of verdicts.
     pub fn mode(&self) -> Mode {
         self.mode
-    }
-
-    /// Whether server names are looked at.
-    pub fn sni(&self) -> Sni {
-        self.sni
-    }
-
-    /// Whether what is open is judged again when these rules take the place of others.
-    pub fn rejudge(&self) -> bool {
-        self.rejudge
     }
 
     /// What is doubtful in the files.

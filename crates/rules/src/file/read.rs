@@ -49,8 +49,6 @@ impl Reader<'_> {
             "private" => draft.private.extend(self.strings(key, item)),
             "nat64" => draft.nat64.extend(self.strings(key, item)),
             "mode" => self.once(key, item, Self::word, &mut draft.mode),
-            "sni" => self.once(key, item, Self::word, &mut draft.sni),
-            "rejudge" => self.once(key, item, Self::switch, &mut draft.rejudge),
             "allow_suffix" => self.once(key, item, Self::switch, &mut draft.top.allow_suffix),
             "users" => self.users(draft, key, item),
             "rule" => {

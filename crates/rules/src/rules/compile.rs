@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use ipnet::{IpNet, Ipv6Net};
 
-use super::{Include, Listed, Mode, Rule, Rules, Sni, UserSet};
+use super::{Include, Listed, Mode, Rule, Rules, UserSet};
 use crate::carried;
 use crate::entry::{Entry, List, Mistake, Scope, Subject, address_range};
 use crate::file::{Draft, RuleDraft, Text};
@@ -27,13 +27,6 @@ impl Rules {
             .map(has_list)
             .fold((false, false), |(allow, any), (one, two)| (allow | one, any | two));
         let mode = work.mode(draft.mode, has_any);
-        let sni = match draft.sni.as_ref().map(|(word, _)| word.as_str()) {
-            Some("strict") => Sni::Strict,
-            Some("off") => Sni::Off,
-            Some(_) => Sni::Match,
-            None if mode == Mode::Enforce => Sni::Match,
-            None => Sni::Off,
-        };
         let clients = draft.clients.map(|list| work.each(list, address_range));
         let nat64 = work.each(draft.nat64, nat64);
         let tests = work.tests(draft.tests);
@@ -48,8 +41,6 @@ impl Rules {
             nat64,
             clients,
             mode,
-            sni,
-            rejudge: draft.rejudge.is_none_or(|(rejudge, _)| rejudge),
             has_allow,
             settings: draft.settings,
             tests,

@@ -1,6 +1,6 @@
 //! What is wrong in a file is told with its place, its line, and the line that was probably meant.
 
-use sluicegate_rules::{Loader, Mode, Problems, Severity, Sni, Value};
+use sluicegate_rules::{Loader, Mode, Problems, Severity, Value};
 
 use crate::common::{SETTINGS, load, mistakes, passes, rules};
 
@@ -29,7 +29,7 @@ fn mistakes_are_told_in_one_line() {
             "egress.toml:1:8: `mode` is one of \"open\", \"report\", \"enforce\"; write: mode = \"enforce\"",
         ),
         ("mode = true", "`mode` takes one of \"open\", \"report\", \"enforce\", and this is true or false"),
-        ("rejudge = \"yes\"", "`rejudge` takes true or false, and this is a string"),
+        ("allow_suffix = \"yes\"", "`allow_suffix` takes true or false, and this is a string"),
         ("allow-client = [\"10.0.0.0/8\"]", "write: clients = [\"10.0.0.0/8\"]"),
         (
             "clients = [\"10.0.0.5/8\"]",
@@ -138,19 +138,17 @@ fn doubts_are_warnings() {
 
 #[test]
 fn defaults() {
-    for (text, mode, sni) in [
-        ("", Mode::Open, Sni::Off),
-        ("allow = []", Mode::Enforce, Sni::Match),
-        ("deny = [\"x.org\"]", Mode::Enforce, Sni::Match),
-        ("[[rule]]\ndeny = [\"x.org\"]", Mode::Enforce, Sni::Match),
-        ("private = [\"10.0.0.0/8\"]", Mode::Open, Sni::Off),
-        ("mode = \"report\"\nallow = []", Mode::Report, Sni::Off),
-        ("sni = \"strict\"", Mode::Open, Sni::Strict),
+    for (text, mode) in [
+        ("", Mode::Open),
+        ("allow = []", Mode::Enforce),
+        ("deny = [\"x.org\"]", Mode::Enforce),
+        ("[[rule]]\ndeny = [\"x.org\"]", Mode::Enforce),
+        ("private = [\"10.0.0.0/8\"]", Mode::Open),
+        ("mode = \"report\"\nallow = []", Mode::Report),
     ] {
         let rules = rules(text);
-        assert_eq!((rules.mode(), rules.sni()), (mode, sni), "{text}");
+        assert_eq!(rules.mode(), mode, "{text}");
     }
-    assert!(!rules("rejudge = false").rejudge());
     assert!(rules("").clients().is_none());
 }
 
@@ -170,7 +168,7 @@ fn files_are_joined_and_settings_stand_once() {
     for (one, two) in [
         ("listen = \"a\"", "listen = \"a\""),
         ("mode = \"open\"", "mode = \"report\""),
-        ("rejudge = true", "rejudge = true"),
+        ("mode = \"open\"", "mode = \"open\""),
         ("allow_suffix = true", "allow_suffix = true"),
         ("[users]\nci = { from = [\"10.0.0.1\"] }", "[users]\nci = { from = [\"10.0.0.2\"] }"),
         ("[[rule]]\nname = \"a\"\nallow = []", "[[rule]]\nname = \"a\"\nallow = []"),
@@ -244,7 +242,7 @@ fn flags_win_over_files() {
     let flags = "mode = \"report\"\nlisten = [\"127.0.0.1:2\"]\nallow = [\"b.org\"]\nclients = [\"192.168.0.0/16\"]\nprivate = [\"10.0.0.1\"]";
     let load = |flags| Loader::new().settings(SETTINGS).flags("the command line", flags).load([("egress.toml", file)]);
     let rules = load(flags).unwrap();
-    assert_eq!((rules.mode(), rules.sni()), (Mode::Report, Sni::Off));
+    assert_eq!(rules.mode(), Mode::Report);
     let mut given: Vec<_> = rules.settings().iter().flat_map(|setting| setting.flags()).collect();
     given.sort();
     assert_eq!(given, ["--listen=127.0.0.1:2", "--workers=2"]);

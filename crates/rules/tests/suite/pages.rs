@@ -76,7 +76,7 @@ mod schema {
         let schema = Value::from(schema::schema());
         for (text, good) in [
             ("", true),
-            ("allow = [\"x.org\"]\ndeny = []\nmode = \"report\"\nrejudge = false", true),
+            ("allow = [\"x.org\"]\ndeny = []\nmode = \"report\"\nallow_suffix = false", true),
             ("listen = [\"a\"]\nworkers = 2\nno-via = true\nhead-timeout = \"1s\"", true),
             ("users = \"@x\"", true),
             ("[users]\nci = { from = [\"10.0.0.1\"] }\n[[rule]]\nwho = [\"ci\"]\nallow = [\"x.org\"]", true),
@@ -85,8 +85,8 @@ mod schema {
             ("allow = [1]", false),
             ("mode = \"off\"", false),
             ("mode = 1", false),
-            ("rejudge = 1", false),
-            ("sni = true", false),
+            ("allow_suffix = 1", false),
+            ("mode = true", false),
             ("users = \"x\"", false),
             ("users = []", false),
             ("[users]\nci = { name = \"x\" }", false),

@@ -127,7 +127,7 @@ fn the_longest_prefix_wins_and_deny_wins_a_tie() {
 #[test]
 fn exceptions_from_the_guard() {
     let rules = rules(
-        "private = [\"10.4.0.7:5432\", \"10.20.0.0/16\", \"0.0.0.0/0:*\", \"192.168.0.0/16:*\", \"fd00:1::/32\", \"127.0.0.0/8\"]\nallow = [\"any.example:*\"]",
+        "private = [\"10.4.0.7:5432\", \"10.20.0.0/16\", \"0.0.0.0/0:*\", \"192.168.0.0/16:*\", \"fd00:1::/32\", \"127.0.0.0/8\", \"169.254.0.0/16\", \"fd00::/8\"]\nallow = [\"any.example:*\"]",
     );
     for (address, port, may) in [
         ("10.4.0.7", 5432, true),
@@ -141,11 +141,16 @@ fn exceptions_from_the_guard() {
         ("2002:c0a8:101::", 9, true),
         ("64:ff9b::10.4.0.8", 443, false),
         ("fd00:1::1", 443, true),
-        ("fd00:2::1", 443, false),
+        ("fd00:2::1", 443, true),
+        ("fc00:2::1", 443, false),
         ("127.0.0.1", 80, true),
         // A range wider than the guard's opens nothing.
         ("172.16.0.1", 80, false),
+        ("169.254.1.1", 80, true),
+        // Nor does a range around a metadata service open that.
         ("169.254.169.254", 80, false),
+        ("64:ff9b::169.254.169.254", 80, false),
+        ("fd00:ec2::254", 80, false),
     ] {
         assert_eq!(may_dial(&rules, port, address), may, "{address}:{port}");
     }
