@@ -30,7 +30,8 @@ pub fn markdown() -> String {
 }
 
 fn section(page: &mut String, key: &Key) {
-    let _ = writeln!(page, "\n### `{}`\n\n{}\nIt takes {}.", key.name, key.says, key.takes.describe());
+    let _ =
+        writeln!(page, "\n### `{}`\n\n{}\nIt takes {}.", key.name, key.says.replace(". ", ".\n"), key.takes.describe());
     if key.takes != Takes::Tables {
         let _ = writeln!(page, "\n```toml\n{} = {}\n```", key.name, key.example);
     }

@@ -164,7 +164,8 @@ pub const KEYS: &[Key] = &[
         "clients",
         Takes::Strings,
         r#"["10.0.0.0/8"]"#,
-        "Who may use the proxy, by address; the flag is --allow-client. Default: this machine only.",
+        "Who may use the proxy, by address; the flag is --allow-client.\n\
+         Default: this machine only.",
     ),
     key(
         Table::Top,
