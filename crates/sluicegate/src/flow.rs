@@ -9,6 +9,7 @@
 mod clock;
 mod crowd;
 mod deadline;
+mod notice;
 mod registry;
 mod state;
 mod way;
@@ -26,6 +27,7 @@ use clock::Clock;
 pub(crate) use clock::TICK;
 pub(crate) use crowd::{Crowd, Guests};
 pub(crate) use deadline::Deadline;
+pub(crate) use notice::OncePerSecond;
 pub(crate) use registry::{Entered, Flows};
 pub use state::{BodySource, ConnectionState, DirectionState, PausedBy, Phase};
 pub(crate) use way::Lane;

@@ -11,7 +11,7 @@ use tokio::runtime::{self, Handle};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::MissedTickBehavior;
 
-use crate::flow::{Crowd, Flows, Guests, TICK};
+use crate::flow::{Crowd, Flows, Guests, OncePerSecond, TICK};
 use crate::limits::Limits;
 use crate::origin::{Connector, Gate, Idle, Machine, Resolver};
 use crate::pipe::buffer::Pool;
@@ -47,23 +47,6 @@ pub(crate) struct Place<'w>(&'w AtomicUsize);
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.0.fetch_add(1, Relaxed);
-    }
-}
-
-/// A warning that is given at most once a second.
-#[derive(Default)]
-struct Seldom(Mutex<(Option<Instant>, u64)>);
-
-impl Seldom {
-    /// There is reason for it. How often since the last time, if it is to be given.
-    fn due(&self) -> Option<u64> {
-        let (given, reasons) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *reasons = reasons.saturating_add(1);
-        if given.is_some_and(|at| at.elapsed() < Duration::from_secs(1)) {
-            return None;
-        }
-        *given = Some(Instant::now());
-        Some(std::mem::take(reasons))
     }
 }
 
@@ -225,7 +208,7 @@ pub(crate) struct Worker<P> {
     /// Panics of the policy that were caught, each with its connection.
     pub(crate) panicked: AtomicU64,
     /// Of what this process or machine has run out while it connected to origins.
-    shortages: Seldom,
+    shortages: Mutex<OncePerSecond>,
     /// Places for quiet connections that keep their working state until the next sweep.
     pub(crate) ready: Places,
     /// The runtimes in which the clock is turned.
@@ -248,7 +231,7 @@ impl<P: Policy> Worker<P> {
             aborted: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
             panicked: AtomicU64::new(0),
-            shortages: Seldom::default(),
+            shortages: Mutex::default(),
             ready: Places(AtomicUsize::new(READY)),
             keepers: Mutex::default(),
             began: Instant::now(),
@@ -277,7 +260,8 @@ impl<P: Policy> Worker<P> {
 
     /// Says that there is no more of what connections to origins need.
     pub(crate) fn warn_of_shortage(&self) {
-        if let Some(times) = self.shortages.due() {
+        let times = self.shortages.lock().unwrap_or_else(PoisonError::into_inner).due(1);
+        if let Some(times) = times {
             tracing::warn!(
                 times,
                 "no descriptors, ports or memory left for connections to origins; raise the limit of open descriptors \

@@ -4,17 +4,15 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::notice::OncePerSecond;
 use super::registry::Candidate;
 use super::{Flows, TICK};
 
 /// So many are found at a look: it goes through all connections, 10,000 in 0.1 ms, and a flood is to pay for that once
 /// in so many clients.
 const AT_A_LOOK: usize = 64;
-
-/// What is said of a crowd is said once in this time.
-const SELDOM: Duration = Duration::from_secs(1);
 
 /// The connections of all workers, for whoever finds no place.
 #[derive(Debug, Default)]
@@ -29,8 +27,7 @@ struct Quiet {
     next: Vec<Candidate>,
     /// When a look had found all there are: soon after that there are no others.
     looked: Option<Instant>,
-    said: Option<Instant>,
-    gave_way: u64,
+    warning: OncePerSecond,
 }
 
 impl Crowd {
@@ -50,14 +47,11 @@ impl Crowd {
             quiet.looked = (quiet.next.len() < AT_A_LOOK).then(Instant::now);
             found = quiet.ask();
         }
-        quiet.gave_way = quiet.gave_way.saturating_add(found.into());
-        if quiet.said.is_none_or(|at| at.elapsed() >= SELDOM) {
-            let gave_way = std::mem::take(&mut quiet.gave_way);
+        if let Some(gave_way) = quiet.warning.due(found.into()) {
             tracing::warn!(
                 gave_way,
                 "there are as many clients as there may be: quiet ones give way, or else new ones wait"
             );
-            quiet.said = Some(Instant::now());
         }
     }
 
@@ -135,6 +129,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::super::{Flow, Phase};
+    use std::time::Duration;
+
     use super::*;
 
     fn going(flow: &Flow) -> bool {

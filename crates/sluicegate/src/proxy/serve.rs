@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Proxy;
-use crate::flow::TICK;
+use crate::flow::{OncePerSecond, TICK};
 use crate::origin;
 use crate::policy::Policy;
 use crate::record::Client;
@@ -103,7 +103,7 @@ impl<P: Policy> Proxy<P> {
     async fn accept_until(&self, listener: &Listener, stop: impl Future<Output = ()>) {
         self.add_own_address(listener.local_addr());
         listener.tune(self.worker.limits().to_clients());
-        let mut troubles = Troubles::default();
+        let mut warning = OncePerSecond::default();
         let mut stop = pin!(stop);
         // Accepted, and waiting for its permit.
         let mut next = None;
@@ -124,7 +124,7 @@ impl<P: Policy> Proxy<P> {
                     }
                 }
                 Ok(None) => {}
-                Err(error) => troubles.wait_out(&error).await,
+                Err(error) => wait_out(&error, &mut warning).await,
             }
         }
         if let Some((tcp, peer)) = next {
@@ -135,7 +135,7 @@ impl<P: Policy> Proxy<P> {
     /// Serves those in the queue, whom the kernel would reset with the listener; for so long, if there is no descriptor for
     /// them now.
     async fn serve_queue(&self, listener: &Listener, patience: Duration) {
-        let (mut troubles, begun) = (Troubles::default(), Instant::now());
+        let (mut warning, begun) = (OncePerSecond::default(), Instant::now());
         // A client that is gone again is no reason to reset those behind it.
         let (mut errors, mut taken) = (0_u8, 0_u32);
         while errors < 16 && taken < QUEUE {
@@ -150,7 +150,7 @@ impl<P: Policy> Proxy<P> {
                 Err(error) if origin::is_exhausted(&error) && begun.elapsed() < patience => {
                     // What is idle holds descriptors too.
                     self.worker.flows.drain();
-                    troubles.wait_out(&error).await;
+                    wait_out(&error, &mut warning).await;
                 }
                 Err(_) => errors = errors.saturating_add(1),
             }
@@ -167,21 +167,10 @@ impl<P: Policy> Proxy<P> {
     }
 }
 
-/// Errors of accept: said at most once a second, with how many there were, and waited out.
-#[derive(Default)]
-struct Troubles {
-    unsaid: u64,
-    said: Option<Instant>,
-}
-
-impl Troubles {
-    async fn wait_out(&mut self, error: &io::Error) {
-        self.unsaid = self.unsaid.saturating_add(1);
-        if self.said.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) {
-            tracing::warn!(%error, times = self.unsaid, "cannot accept connections for now");
-            self.said = Some(Instant::now());
-            self.unsaid = 0;
-        }
-        tokio::time::sleep(TICK).await;
+/// Waits an error of accept out.
+async fn wait_out(error: &io::Error, warning: &mut OncePerSecond) {
+    if let Some(times) = warning.due(1) {
+        tracing::warn!(%error, times, "cannot accept connections for now");
     }
+    tokio::time::sleep(TICK).await;
 }

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 
 use crate::support::origin::mirrored;
 use crate::support::{Origin, Serving, get, ok};
-use sluicegate::{Client, Fault, ForwardedFields, Policy, Proxy, Reverse};
+use sluicegate::ForwardedFields::{self, Append, Keep, Remove, Replace};
+use sluicegate::{Client, Fault, Policy, Proxy, Reverse};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// What an origin is sent for this request.
@@ -23,7 +24,7 @@ fn paths_are_joined_and_the_longest_prefix_wins() {
     let origin = Origin::mirror();
     let at = |base: &str| format!("{}{base}", origin.address);
     let plain = || {
-        let all = Reverse::new().x_forwarded(ForwardedFields::Remove).forwarded(ForwardedFields::Remove);
+        let all = Reverse::new().x_forwarded(Remove).forwarded(Remove);
         let all = all.mount("/", &at("")).unwrap().mount("/foo", &at("/base")).unwrap();
         all.mount("/foo/deep/", &at("/deep/er/")).unwrap().mount("/bare", &at("")).unwrap()
     };
@@ -136,12 +137,7 @@ fn no_spelling_of_a_prefix_leads_to_another_origin() {
 #[test]
 fn host_is_the_origins_or_the_clients() {
     let origin = Origin::mirror();
-    let plain = || {
-        Reverse::to(&origin.address.to_string())
-            .unwrap()
-            .x_forwarded(ForwardedFields::Keep)
-            .forwarded(ForwardedFields::Keep)
-    };
+    let plain = || Reverse::to(&origin.address.to_string()).unwrap().x_forwarded(Keep).forwarded(Keep);
     let ask = "GET / HTTP/1.1\r\nHost: Site.example:81\r\n\r\n";
     assert_eq!(seen(plain(), ask), format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", origin.address));
     assert_eq!(seen(plain().keep_host(true), ask), ask);
@@ -165,18 +161,18 @@ fn whom_it_was_forwarded_for_is_replaced_appended_removed_or_kept() {
         head.split_once("\r\n").unwrap().1.split_once("\r\n").unwrap().1.to_owned()
     };
     assert_eq!(
-        fields(ForwardedFields::Replace),
+        fields(Replace),
         "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: site.example:81\r\n\
          Forwarded: for=127.0.0.1;host=\"site.example:81\";proto=http\r\n\r\n"
     );
     assert_eq!(
-        fields(ForwardedFields::Append),
+        fields(Append),
         "X-Forwarded-Proto: https\r\nX-Forwarded-For: 6.6.6.6, 7.7.7.7, 127.0.0.1\r\nX-Forwarded-Host: site.example:81\r\n\
          Forwarded: for=6.6.6.6, for=127.0.0.1;host=\"site.example:81\";proto=http\r\n\r\n"
     );
-    assert_eq!(fields(ForwardedFields::Remove), "\r\n");
+    assert_eq!(fields(Remove), "\r\n");
     assert_eq!(
-        fields(ForwardedFields::Keep),
+        fields(Keep),
         "X-Forwarded-For: 6.6.6.6\r\nforwarded: for=6.6.6.6\r\nX-Forwarded-For: 7.7.7.7\r\nX-Forwarded-Proto: https\r\n\r\n"
     );
 }
@@ -221,11 +217,7 @@ fn whom_it_is_for_cannot_be_forged() {
         "Content_Length",
         "Content_length",
     ];
-    for reverse in [
-        all(),
-        all().keep_underscores(true),
-        all().x_forwarded(ForwardedFields::Remove).forwarded(ForwardedFields::Remove),
-    ] {
+    for reverse in [all(), all().keep_underscores(true), all().x_forwarded(Remove).forwarded(Remove)] {
         let head = seen(reverse, &forged, whole);
         assert!(!head.contains("6.6.6.6"), "{head}");
     }
@@ -233,7 +225,7 @@ fn whom_it_is_for_cannot_be_forged() {
     let trailing = forged.map(|name| format!("{name}: 6.6.6.6\r\n")).concat();
     let chunked = format!("Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n{trailing}X-Own: 6.6.6.6\r\n\r\n");
     let trailed = Origin::answering(|request| ok(&format!("trailers: {:?}", request.trailers)));
-    for hops in [ForwardedFields::Replace, ForwardedFields::Append, ForwardedFields::Keep] {
+    for hops in [Replace, Append, Keep] {
         let reverse = Reverse::to(&trailed.address.to_string()).unwrap().x_forwarded(hops).forwarded(hops);
         let answer = Serving::with(reverse).ask(format!("POST / HTTP/1.1\r\nHost: a\r\n{chunked}"));
         assert_eq!(answer.text(), "trailers: []");
@@ -243,10 +235,9 @@ fn whom_it_is_for_cannot_be_forged() {
     assert!(head.contains("\r\nX_Own: ") && head.contains("\r\nX-Own: "), "{head}");
     let head = seen(all(), &["X_Own", "X-Own"], whole);
     assert!(!head.contains("X_Own") && head.contains("\r\nX-Own: "), "{head}");
-    let head =
-        seen(all().x_forwarded(ForwardedFields::Append), &["X-Forwarded-Port", "X_Forwarded_Port", "X-Real-IP"], whole);
+    let head = seen(all().x_forwarded(Append), &["X-Forwarded-Port", "X_Forwarded_Port", "X-Real-IP"], whole);
     assert!(head.contains("\r\nX-Forwarded-Port: 6.6.6.6\r\n") && head.matches("6.6.6.6").count() == 1, "{head}");
-    let head = seen(all().x_forwarded(ForwardedFields::Keep), &["X-Real-IP", "X_Real_IP"], whole);
+    let head = seen(all().x_forwarded(Keep), &["X-Real-IP", "X_Real_IP"], whole);
     assert!(head.contains("\r\nX-Real-IP: ") && head.matches("6.6.6.6").count() == 1, "{head}");
 }
 
