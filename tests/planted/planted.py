@@ -193,7 +193,7 @@ BUGS = [
     ("one-refusal-is-the-end", "names", "origin/names/search.rs",
      "Err(next @ (Failure::Unreachable(_) | Failure::Silent | Failure::Rejected { .. })) => {", "Err(next @ (Failure::Unreachable(_) | Failure::Silent)) => {"),
     ("failed-reading-forgets", "names", "origin/names/files.rs",
-     "Ok(if nothing_known { Look::Text(Vec::new()) } else { Look::Same })", "Ok(if nothing_known || self.is_known { Look::Text(Vec::new()) } else { Look::Same })"),
+     "(Unreadable, if before == Unknown { Look::Text(Vec::new()) } else { Look::Same })", "(Unreadable, Look::Text(Vec::new()))"),
     ("attempts-without-bound", "names", "origin/dial.rs",
      "let slot = if running.is_empty() { Some(None) }", "let slot = if running.len() < 99 { Some(None) }"),
     ("kept-outlives-its-name", "names", "connection/serve.rs", "Ok(kept.follow(leads, worker.flows.now()).then_some(kept))",

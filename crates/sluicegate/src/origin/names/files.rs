@@ -40,21 +40,32 @@ pub(super) struct Known {
     pub(super) version: u64,
 }
 
-/// A file, and when it was read.
+/// A file, and what the last look at it has shown.
 #[derive(Debug)]
 struct Watched {
     path: PathBuf,
     /// Of the file that was read: its time, length and number.
     stamp: Option<(SystemTime, u64, u64)>,
-    is_known: bool,
-    /// It was not there when it was looked for last. If it comes back at once, it was being replaced.
-    is_missing: bool,
+    standing: Standing,
+}
+
+/// How it stands with a file: see [`Watched::look`] for how one leads to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It could never be read.
+    Unknown,
+    /// It was read, or is still the one that was.
+    Read,
+    /// It was not there. If it comes back at once, it was being replaced; what it said counts.
+    Missing,
     /// It was not there twice, and counts as empty.
-    is_gone: bool,
-    has_warned: bool,
+    Gone,
+    /// It was there and could not be read, which was said; what it said before counts.
+    Unreadable,
 }
 
 /// What a look at a file has shown.
+#[derive(Debug, PartialEq, Eq)]
 enum Look {
     Same,
     Text(Vec<u8>),
@@ -123,37 +134,45 @@ impl Files {
 
 impl Watched {
     fn new(path: PathBuf) -> Self {
-        Self { path, stamp: None, is_known: false, is_missing: false, is_gone: false, has_warned: false }
+        Self { path, stamp: None, standing: Standing::Unknown }
     }
 
     /// Reads the file if it is not the one that was read before.
+    ///
+    /// # Errors
+    /// A shortage of descriptors, while nothing is known of the file.
     fn look(&mut self) -> io::Result<Look> {
-        match self.changed() {
-            Ok(look) => {
-                if std::mem::take(&mut self.has_warned) {
-                    tracing::info!("{} can be read again", self.path.display());
+        use Standing::{Gone, Missing, Read, Unknown, Unreadable};
+        let found = self.read();
+        let path = self.path.display();
+        let (standing, look) = match (self.standing, found) {
+            (before, Ok(look)) => {
+                if before == Unreadable {
+                    tracing::info!("{path} can be read again");
                 }
-                self.is_known = true;
-                Ok(look)
+                (Read, look)
             }
-            Err(error) if !self.is_known && crate::origin::dial::is_exhausted(&error) => Err(error),
-            Err(error) => {
-                if !std::mem::replace(&mut self.has_warned, true) {
-                    tracing::warn!("{} cannot be read; what it said before is kept: {error}", self.path.display());
-                }
-                let nothing_known = !std::mem::replace(&mut self.is_known, true);
-                Ok(if nothing_known { Look::Text(Vec::new()) } else { Look::Same })
+            (Unknown, Err(error)) if error.kind() == ErrorKind::NotFound => (Gone, Look::Text(Vec::new())),
+            (Gone, Err(error)) if error.kind() == ErrorKind::NotFound => (Gone, Look::Same),
+            (Missing, Err(error)) if error.kind() == ErrorKind::NotFound => {
+                tracing::warn!("{path} is gone; it counts as empty");
+                self.stamp = None;
+                (Gone, Look::Text(Vec::new()))
             }
-        }
+            (Read | Unreadable, Err(error)) if error.kind() == ErrorKind::NotFound => (Missing, Look::Same),
+            (Unknown, Err(error)) if crate::origin::dial::is_exhausted(&error) => return Err(error),
+            (Unreadable, Err(_)) => (Unreadable, Look::Same),
+            (before, Err(error)) => {
+                tracing::warn!("{path} cannot be read; what it said before is kept: {error}");
+                (Unreadable, if before == Unknown { Look::Text(Vec::new()) } else { Look::Same })
+            }
+        };
+        self.standing = standing;
+        Ok(look)
     }
 
-    fn changed(&mut self) -> io::Result<Look> {
-        let metadata = match std::fs::metadata(&self.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(self.missing()),
-            metadata => metadata?,
-        };
-        self.is_missing = false;
-        let stamp = stamp(&metadata);
+    fn read(&mut self) -> io::Result<Look> {
+        let stamp = stamp(&std::fs::metadata(&self.path)?);
         if stamp.is_some() && self.stamp == stamp {
             return Ok(Look::Same);
         }
@@ -162,22 +181,8 @@ impl Watched {
         if text.len() as u64 > LONGEST {
             return Err(io::Error::new(ErrorKind::FileTooLarge, "it is longer than 32 MiB"));
         }
-        self.is_gone = false;
         self.stamp = stamp.filter(|(at, ..)| at.elapsed().is_ok_and(|age| age > SETTLED));
         Ok(Look::Text(text))
-    }
-
-    /// A file that is not there says nothing, as one that is empty; unless it is just being replaced.
-    fn missing(&mut self) -> Look {
-        let is_first = !std::mem::replace(&mut self.is_missing, true);
-        if self.is_gone || self.is_known && is_first {
-            return Look::Same;
-        }
-        if self.is_known {
-            tracing::warn!("{} is gone; it counts as empty", self.path.display());
-        }
-        (self.stamp, self.is_gone) = (None, true);
-        Look::Text(Vec::new())
     }
 }
 
@@ -255,11 +260,11 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(server(&mut files), "10.0.0.2", "unreadable");
         }
-        assert!(files.resolv.has_warned);
+        assert_eq!(files.resolv.standing, Standing::Unreadable);
         std::fs::remove_dir(dir.0.join("resolv")).unwrap();
         dir.write("resolv", "");
         assert_eq!(server(&mut files), "127.0.0.1", "emptied");
-        assert!(!files.resolv.has_warned);
+        assert_eq!(files.resolv.standing, Standing::Read);
     }
 
     #[test]
@@ -275,6 +280,42 @@ mod tests {
         let version = files.known.version;
         assert_eq!(server(&mut files), "127.0.0.1");
         assert!(files.known.hosts.get("web").is_none() && files.known.version > version);
+    }
+
+    /// Each standing of a file, what is found there, and what follows.
+    #[test]
+    fn what_a_look_finds_leads_from_one_standing_to_another() {
+        use Standing::{Gone, Missing, Read, Unknown, Unreadable};
+        let dir = Dir::new("standing");
+        let path = dir.0.join("file");
+        let empty = || Look::Text(Vec::new());
+        let [nothing, file, folder] = [0, 1, 2];
+        for (before, found, after, look) in [
+            (Unknown, file, Read, Look::Text(b"text".to_vec())),
+            (Unknown, nothing, Gone, empty()),
+            (Unknown, folder, Unreadable, empty()),
+            (Read, nothing, Missing, Look::Same),
+            (Read, folder, Unreadable, Look::Same),
+            (Missing, file, Read, Look::Text(b"text".to_vec())),
+            (Missing, nothing, Gone, empty()),
+            (Missing, folder, Unreadable, Look::Same),
+            (Gone, file, Read, Look::Text(b"text".to_vec())),
+            (Gone, nothing, Gone, Look::Same),
+            (Gone, folder, Unreadable, Look::Same),
+            (Unreadable, file, Read, Look::Text(b"text".to_vec())),
+            (Unreadable, nothing, Missing, Look::Same),
+            (Unreadable, folder, Unreadable, Look::Same),
+        ] {
+            let _ = std::fs::remove_file(&path);
+            let _ = std::fs::remove_dir(&path);
+            match found {
+                1 => dir.write("file", "text"),
+                2 => std::fs::create_dir(&path).unwrap(),
+                _ => {}
+            }
+            let mut watched = Watched { path: path.clone(), stamp: None, standing: before };
+            assert_eq!((watched.look().unwrap(), watched.standing), (look, after), "{before:?}, then {found}");
+        }
     }
 
     #[test]
