@@ -229,6 +229,11 @@ BUGS = [
      "--test suite messages::"),
     ("extensions-without-limit", "bound", "crates/http1/src/chunked.rs", "const EXTENSION_ALLOWED: usize = 128;",
      "const EXTENSION_ALLOWED: usize = 128 << 20;", "-p sluicegate-http1 --test suite chunks::"),
+    ("idle-stream-keeps-its-share", "bound", "transport/stream.rs", "        self.lock().poll_ahead(cx).map(Ok)", "        let _ = cx;\n        Poll::Ready(Ok(()))",
+     "--test suite streams::"),
+    ("byte-ahead-is-lost", "truth", "transport/stream.rs", "Ahead::Byte(byte) => Poll::Ready(Ok(self.read_behind(byte, cx, room))),",
+     "Ahead::Byte(_) => self.poll_stream(cx, room),"),
+    ("end-behind-a-byte-is-lost", "truth", "transport/stream.rs", "Poll::Ready(Ok(_)) => self.ahead = Ahead::End,", "Poll::Ready(Ok(_)) => {}"),
     ("connect-opens-nothing", "truth", "message/response.rs", "(200..300).contains(&self.0.status)", "(200..200).contains(&self.0.status)", "--test suite answers::"),
 ]
 

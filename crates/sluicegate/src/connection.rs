@@ -281,7 +281,7 @@ async fn read_head<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Bu
 /// Reads more of a head. While nothing but empty lines has come, nothing is held for it: their sender's deadline goes on.
 async fn fill<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) -> io::Result<usize> {
     busy.request.release();
-    if busy.head.is_empty() && cx.client.knows_readable() {
+    if busy.head.is_empty() {
         pump::readable(cx.client).await?;
     }
     busy.memory.take().await;
@@ -311,7 +311,7 @@ async fn first_bytes<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut 
     busy.memory.give_back();
     busy.shrink();
     // A hint may come to nothing once; of a stream that hints on and on it cannot be known without a buffer.
-    let mut knows = cx.client.knows_readable();
+    let mut knows = true;
     let mut is_hinted = false;
     loop {
         // A connection that is still quiet at the next sweep, or one of many, gives up its working
@@ -355,7 +355,7 @@ async fn bytes<C: Transport>(client: &C, flow: &Flow) -> Result<(), Option<IdleA
     };
     // A stop ends who has asked for nothing. Of a client that was just taken from the queue only
     // the kernel knows that, yet: closing on its request would reset it.
-    if alarm == IdleAlarm::Leave && C::KNOWS_READABLE && client.is_stale(true) {
+    if alarm == IdleAlarm::Leave && client.is_stale(true) {
         return pump::readable(client).await.map_err(|_| None);
     }
     Err(Some(alarm))

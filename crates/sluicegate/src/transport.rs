@@ -57,17 +57,8 @@ pub enum Hangup {
 /// one task. Every future here may be dropped at any await without losing a byte: bytes are only
 /// ever in a pipe, never in a future.
 pub trait Transport: Send + Sync {
-    /// Whether [`Transport::poll_readable`] says anything; if not, whoever waits for bytes has to
-    /// hold a buffer meanwhile.
-    const KNOWS_READABLE: bool = false;
-
-    /// The same of this stream, where it is not the same for all of its type.
-    fn knows_readable(&self) -> bool {
-        Self::KNOWS_READABLE
-    }
-
-    /// A hint that a read may find something, so that no buffer is held before. A stream that
-    /// cannot tell is always ready.
+    /// A hint that a read may find something, so that no buffer is held before. For a stream that cannot tell and is
+    /// always ready, one is held while it waits.
     ///
     /// # Errors
     /// Whatever the stream reports.

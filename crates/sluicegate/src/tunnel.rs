@@ -72,9 +72,7 @@ impl<C: Transport, O: Transport> Tunnel<'_, '_, C, O> {
             Ok(())
         };
         let both = async { tokio::try_join!(downward, upward).map(|_| ()) };
-        // A stream that cannot tell whether it is readable is waited for in its read, with a buffer.
-        let knows = client.knows_readable() && origin.knows_readable();
-        let share = share.filter(|share| share.is_limited() && knows);
+        let share = share.filter(|share| share.is_limited());
         let over = tokio::select! { biased;
             both = move_and_rest(both, client, origin, share, flow, open) => both,
             why = interrupted(client, Watch::Reset, flow) => Err(match why {

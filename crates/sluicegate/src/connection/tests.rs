@@ -402,8 +402,6 @@ fn no_connection_starves_the_others() {
 struct Hinting(Scripted, AtomicUsize);
 
 impl Transport for Hinting {
-    const KNOWS_READABLE: bool = true;
-
     fn poll_read(&self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
         self.1.fetch_add(1, Relaxed);
         self.0.poll_read(cx, room)

@@ -127,8 +127,6 @@ impl Wire {
 }
 
 impl Transport for Scripted {
-    const KNOWS_READABLE: bool = true;
-
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut wire = self.lock();
         let way = &wire.way[1 - self.side];

@@ -156,8 +156,6 @@ impl Drop for Tcp {
 }
 
 impl Transport for Tcp {
-    const KNOWS_READABLE: bool = true;
-
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream()?.poll_read_ready(cx)
     }

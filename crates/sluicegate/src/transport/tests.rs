@@ -59,6 +59,16 @@ async fn common<T: Transport + 'static>(a: T, b: T) {
     let (got, ()) = tokio::join!(waiting, writing);
     assert_eq!(got, b"hello world");
 
+    // Waiting for bytes needs no buffer, and costs no byte; a stream that gets some while it is idle is stale.
+    assert!(!b.is_stale(false) && !b.is_stale(true));
+    let (ready, ()) = tokio::join!(crate::pump::readable(&b), write(&a, &[b"xyz"]));
+    ready.unwrap();
+    assert_eq!(read(&b, 1).await.unwrap(), b"x");
+    crate::pump::readable(&b).await.unwrap();
+    assert!(b.is_stale(true));
+    assert_eq!(read_exactly(&b, 2).await, b"yz");
+    assert!(!b.is_stale(true));
+
     // A writer is held back by a reader that does not read, and goes on where it was.
     let pattern: Vec<u8> = (0..=250).cycle().take(64 * 1024).collect();
     let (mut sent, mut stalled) = (0_usize, false);
@@ -88,6 +98,23 @@ async fn common<T: Transport + 'static>(a: T, b: T) {
     crate::pump::shutdown(&b).await.unwrap();
     assert_eq!(read_exactly(&a, 10).await, b"still here");
     assert_eq!(read(&a, 10).await.unwrap(), b"");
+}
+
+/// What a transport that sees its peer go as far as it can look ahead must do.
+async fn looking_ahead<T: Transport + 'static>(a: T, b: T) {
+    let waiting = async { stays_pending(a.hangup(Watch::Fin)).await && stays_pending(crate::pump::readable(&a)).await };
+    assert!(waiting.await, "nothing has come");
+    let (how, ended) = tokio::join!(timeout(SOON, a.hangup(Watch::Fin)), async {
+        write(&b, &[b"x"]).await;
+        crate::pump::readable(&a).await.unwrap();
+        assert!(stays_pending(a.hangup(Watch::Fin)).await, "something is in front of it, if it is there");
+        assert_eq!(read(&a, 10).await.unwrap(), b"x");
+        crate::pump::shutdown(&b).await
+    });
+    ended.unwrap();
+    assert_eq!(how.unwrap(), Hangup::Fin);
+    assert!(a.is_stale(true) && stays_pending(a.hangup(Watch::Reset)).await, "an end is not a reset");
+    assert_eq!((read(&a, 10).await.unwrap(), read(&a, 1).await.unwrap()), (Vec::new(), Vec::new()), "it stays ended");
 }
 
 /// What a transport that sees its peer go must do.
@@ -209,6 +236,8 @@ fn duplex() {
     on_both(|| async {
         let (a, b) = tokio::io::duplex(1000);
         common(Stream::new(a), Stream::new(b)).await;
+        let (a, b) = tokio::io::duplex(1000);
+        looking_ahead(Stream::new(a), Stream::new(b)).await;
     });
 }
 
@@ -217,6 +246,8 @@ fn tls() {
     on_both(|| async {
         let (a, b) = tls_pair().await;
         common(a, b).await;
+        let (a, b) = tls_pair().await;
+        looking_ahead(a, b).await;
     });
 }
 

@@ -13,9 +13,9 @@ use crate::pipe::kernel::Conduit;
 /// A connection to an origin. Everything is passed on; which kind it is, is known by one branch.
 #[non_exhaustive]
 pub enum Upstream {
-    /// A socket: seen when it goes, kept for the next request.
+    /// A socket: kept for the next request, while it shows nothing.
     Tcp(Tcp),
-    /// Any other stream: not kept, because it cannot be seen whether it is still well.
+    /// Any other stream: kept, too, while it shows nothing.
     Stream(Stream<Box<dyn Duplex>>),
 }
 
@@ -71,10 +71,6 @@ macro_rules! either {
 }
 
 impl Transport for Upstream {
-    fn knows_readable(&self) -> bool {
-        either!(self, one => one.knows_readable())
-    }
-
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(self, one => one.poll_readable(cx))
     }

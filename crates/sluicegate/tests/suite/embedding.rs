@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 /// Runs it on a runtime of each flavour.
-fn on_both<F: Future<Output = ()> + Send + 'static>(test: impl Fn() -> F) {
+pub(crate) fn on_both<F: Future<Output = ()> + Send + 'static>(test: impl Fn() -> F) {
     for mut builder in [tokio::runtime::Builder::new_current_thread(), tokio::runtime::Builder::new_multi_thread()] {
         let runtime = builder.enable_all().build().unwrap();
         runtime.block_on(async {
@@ -26,7 +26,7 @@ fn on_both<F: Future<Output = ()> + Send + 'static>(test: impl Fn() -> F) {
     }
 }
 
-async fn until(stream: &mut (impl AsyncRead + Unpin), mark: &[u8]) -> String {
+pub(crate) async fn until(stream: &mut (impl AsyncRead + Unpin + ?Sized), mark: &[u8]) -> String {
     let mut all = Vec::new();
     while !all.ends_with(mark) {
         let byte = stream.read_u8().await.unwrap_or_else(|_| panic!("ended: {}", String::from_utf8_lossy(&all)));
@@ -312,7 +312,7 @@ fn an_origin_in_memory_is_reached_over_a_duplex() {
             near.read_exact(&mut got).await.unwrap();
             same("the body", &got, &body);
         }
-        assert_eq!(*asked.lock().unwrap(), ["Some.where:81"; 2], "what cannot be looked at is not kept");
+        assert_eq!(*asked.lock().unwrap(), ["Some.where:81"; 2], "what has ended is not kept");
     });
 }
 

@@ -39,6 +39,7 @@ mod refusals;
 mod requests;
 mod reverse;
 mod stopping;
+mod streams;
 mod surface;
 mod tiny;
 mod tunnels;

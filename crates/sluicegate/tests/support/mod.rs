@@ -11,6 +11,7 @@ pub mod gate;
 pub mod named;
 pub mod origin;
 pub mod serving;
+pub mod tls;
 pub mod wire;
 
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 pub use gate::{Gate, Setup, Told};
 pub use origin::Origin;
 pub use serving::Serving;
+pub use tls::Tls;
 pub use wire::{End, Message, Wire};
 
 /// No wait is longer. Far more than anything here takes on a busy machine.
