@@ -59,6 +59,8 @@ mod index;
 
 mod message;
 
+pub mod reasons;
+
 mod tokenize;
 
 mod scan;

@@ -6,8 +6,8 @@ pub(crate) mod edits;
 
 pub(crate) mod forward;
 
-pub(crate) mod answer;
-
 pub(crate) mod body;
 
 pub(crate) mod response;
+
+pub(crate) mod answer;

@@ -216,8 +216,8 @@ pub(crate) async fn try_fill<F: Source>(pipe: &mut Pipe<'_>, from: &F, lane: Lan
     .await
 }
 
-/// Writes a short constant, that an empty send queue takes whole.
-pub(crate) async fn write_once<T: Transport>(to: &T, text: &'static [u8], lane: Lane<'_>) -> io::Result<()> {
+/// Writes a short text, that an empty send queue takes whole.
+pub(crate) async fn write_once<T: Transport>(to: &T, text: &[u8], lane: Lane<'_>) -> io::Result<()> {
     let n = poll_fn(|cx| to.poll_write(cx, &[io::IoSlice::new(text)])).await?;
     lane.gave(n);
     if n == text.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }

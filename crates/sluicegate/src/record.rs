@@ -98,7 +98,7 @@ pub enum Fault {
     #[error("the client stopped reading the response")]
     ClientNotReading,
     /// The policy does not accept the client.
-    #[error("the client's address may not use this proxy")]
+    #[error("the client's address may not use this proxy; ask its operator to allow it")]
     NotAccepted,
     /// The client has as many connections as it may.
     #[error(

@@ -1,17 +1,16 @@
 //! What is said to the client when there is no response to relay, and how an exchange's end becomes
 //! its connection's: go on, close, or reset.
 
-use sluicegate_http1::{Framing, Malformed, RequestHead, ResponseHead, framing};
+use sluicegate_http1::{Framing, RequestHead, ResponseHead, framing};
 
 use super::story::Story;
 use super::{Cx, KEPT_HEADS, Next};
-use crate::exchange::{Larger, Stop, attend};
-use crate::flow::BodySource;
+use crate::exchange::{Larger, Stop};
 use crate::message::answer;
+use crate::message::response::Response;
 use crate::origin::Kept;
 use crate::pipe::Pipe;
 use crate::policy::Policy;
-use crate::pump;
 use crate::record::{Ended, Fault};
 use crate::transport::{Cut, Transport, Upstream};
 use crate::tunnel::Tunnel;
@@ -47,33 +46,7 @@ impl Pipes<'_, '_> {
         }
     }
 
-    /// Sends what `write` stages, as the answer to `head`.
-    pub(super) async fn answer<C: Transport, P: Policy>(
-        &mut self,
-        cx: &Cx<'_, C, P>,
-        story: &mut Story<'_, P>,
-        head: &RequestHead,
-        status: u16,
-        write: impl FnOnce(bool, bool, &mut Vec<u8>),
-    ) -> Next {
-        let goes_on = may_go_on(head) && status != 400 && !cx.flow.is_draining();
-        // What an origin did not take of this request must not stand before the next one.
-        self.request.unstage();
-        self.response.clear();
-        write(head.method_so_far() == b"HEAD", !goes_on, self.response.stage());
-        story.told.status = status;
-        story.told.head = self.response.stage().len() as u64;
-        let limits = cx.worker.limits();
-        cx.flow.respond(BodySource::None, limits.body_timeout);
-        let flush = pump::flush(self.response, cx.client, cx.flow.downward());
-        let sent = matches!(attend(cx.client, self.request, limits, cx.flow, flush).await, Ok(Ok(())));
-        match (sent, goes_on) {
-            (true, true) => Next::Again,
-            (true, false) => Next::Close,
-            (false, _) => Next::Abort,
-        }
-    }
-
+    /// Says what failed.
     pub(super) async fn fault<C: Transport, P: Policy>(
         &mut self,
         cx: &Cx<'_, C, P>,
@@ -81,23 +54,23 @@ impl Pipes<'_, '_> {
         head: &RequestHead,
         fault: Fault,
     ) -> Next {
-        story.ended = fault.ended();
-        let hint = answer::hint(&fault, head.request_line_so_far(), cx.worker.limits());
-        let write = |is_head, close, out: &mut Vec<u8>| answer::write_fault(&fault, &hint, is_head, close, out);
-        let next = self.answer(cx, story, head, fault.status(), write).await;
-        story.fault = Some(fault);
-        next
+        let response = answer::fault(&fault, &answer::hint(&fault, head.request_line_so_far(), cx.worker.limits()));
+        self.blame(cx, story, head, fault, response).await
     }
 
-    pub(super) async fn not_a_website<C: Transport, P: Policy>(
+    /// Says it by this response.
+    pub(super) async fn blame<C: Transport, P: Policy>(
         &mut self,
         cx: &Cx<'_, C, P>,
         story: &mut Story<'_, P>,
         head: &RequestHead,
+        fault: Fault,
+        response: Response,
     ) -> Next {
-        story.ended = Ended::Refused;
-        story.fault = Some(Fault::Request(Malformed::TargetForm));
-        self.answer(cx, story, head, 400, answer::write_not_a_website).await
+        story.ended = fault.ended();
+        story.fault = Some(fault);
+        // Who does not hear it even so is reset.
+        Box::pin(self.say(cx, story, head, response)).await.unwrap_or(Next::Abort)
     }
 
     /// What is left to do when something stopped before its end.

@@ -71,8 +71,9 @@ pub(super) async fn no_memory<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, head: 
     story.told.status = 503;
     story.fault = Some(Fault::Capacity);
     story.ended = Ended::Refused;
+    let answer = answer::fault(&Fault::Capacity, " (all memory that it may use is in use)").to_bytes();
     let sent = tokio::select! { biased;
-        sent = pump::write_once(cx.client, answer::NO_MEMORY, cx.flow.downward()) => sent.is_ok(),
+        sent = pump::write_once(cx.client, &answer, cx.flow.downward()) => sent.is_ok(),
         _ = cx.flow.alarm() => false,
     };
     story.tell();
@@ -189,7 +190,10 @@ async fn forward<C: Transport, P: Policy>(
     route: &Route,
 ) -> Next {
     match way(ask, route) {
-        None => pipes.not_a_website(cx, story, ask.head).await,
+        None => {
+            let fault = Fault::Request(Malformed::TargetForm);
+            pipes.blame(cx, story, ask.head, fault, answer::not_a_website()).await
+        }
         Some(way) if matches!(way.target, Target::Authority(_)) => connect(cx, pipes, story, ask.head, &way).await,
         Some(way) => plain(cx, pipes, story, ask, &way).await,
     }
@@ -209,7 +213,7 @@ async fn connect<C: Transport, P: Policy>(
     };
     note(story, &reached);
     let stage = pipes.response.stage();
-    stage.extend_from_slice(b"HTTP/1.1 200 Connection established\r\n\r\n");
+    answer::established().write_head(None, false, false, stage);
     story.told.status = 200;
     story.told.head = stage.len() as u64;
     pipes.tunnel(cx, story, &reached.stream).await
@@ -226,9 +230,7 @@ async fn plain<C: Transport, P: Policy>(
 ) -> Next {
     let head = ask.head;
     if ask.max_forwards == MaxForwards::Here {
-        story.ended = Ended::Complete;
-        let write = |_, close, out: &mut Vec<u8>| answer::write_last_recipient(head, close, out);
-        return pipes.answer(cx, story, head, 200, write).await;
+        return Box::pin(pipes.own(cx, story, head, answer::last_recipient(head))).await;
     }
     if forward::has_passed(head, &cx.worker.shared.pseudonym) {
         return pipes.fault(cx, story, head, Fault::PassedBefore).await;

@@ -189,14 +189,14 @@ fn memory_is_waited_for_and_given_back() {
     });
 }
 
+/// Of those no byte goes through a pipe.
 #[test]
-fn the_constants_are_whole_responses() {
-    for text in
-        [crate::message::answer::NO_MEMORY, crate::message::answer::NOT_ALLOWED, crate::message::answer::TOO_MANY]
-    {
-        let text = std::str::from_utf8(text).unwrap();
+fn who_is_turned_away_gets_a_whole_response() {
+    for fault in [Fault::NotAccepted, Fault::TooManyConnections, Fault::Capacity] {
+        let text = String::from_utf8(crate::message::answer::fault(&fault, "").to_bytes()).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{text}");
+        assert!(body.contains(&fault.to_string()) && head.ends_with("\r\nConnection: close"), "{text}");
     }
 }
 

@@ -117,6 +117,11 @@ impl Body {
         self.is_text
     }
 
+    /// All of it, if it was given as bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        if let Feed::Bytes(bytes) = &self.feed { bytes } else { b"" }
+    }
+
     /// Who makes it.
     pub(crate) fn source(&self) -> BodySource {
         match &self.feed {

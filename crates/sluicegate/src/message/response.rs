@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use sluicegate_http1::Name;
+use sluicegate_http1::reasons::reason;
 
 use crate::limits::Limits;
-use crate::message::answer::reason;
 use crate::message::body::Body;
 use crate::message::edits::{self, EditError};
 use crate::message::forward::write_date;
@@ -50,6 +50,8 @@ struct Inner {
     fields: Vec<u8>,
     has_type: bool,
     has_date: bool,
+    /// No request may follow on its connection.
+    is_last: bool,
     wrong: Option<ResponseError>,
     body: Body,
 }
@@ -81,8 +83,8 @@ impl Response {
     pub fn new(status: u16, body: impl Into<Body>) -> Self {
         let wrong = (!(200..600).contains(&status)).then_some(ResponseError::Status(status));
         let body = body.into();
-        let fields = Vec::new();
-        Self(Box::new(Inner { status, reason: None, fields, has_type: false, has_date: false, wrong, body }))
+        let (reason, fields, has_type, has_date, is_last) = (None, Vec::new(), false, false, false);
+        Self(Box::new(Inner { status, reason, fields, has_type, has_date, is_last, wrong, body }))
     }
 
     /// Another reason phrase than the usual one: 1 to 128 printable ASCII characters. It is for people who read what is on the
@@ -136,6 +138,22 @@ impl Response {
         &self.0.body
     }
 
+    /// No request may follow on its connection.
+    pub(crate) fn last(mut self) -> Self {
+        self.0.is_last = true;
+        self
+    }
+
+    pub(crate) fn is_last(&self) -> bool {
+        self.0.is_last
+    }
+
+    /// Without a `Date`.
+    pub(crate) fn undated(mut self) -> Self {
+        self.0.has_date = true;
+        self
+    }
+
     pub(crate) fn into_body(self) -> Body {
         self.0.body
     }
@@ -156,7 +174,7 @@ impl Response {
         matches!(self.0.status, 204 | 205 | 304)
     }
 
-    /// Writes the head. `length` is announced; `chunked` and `close` as they say.
+    /// Writes the head, the only place where one of our own is. `length` is announced; `chunked` and `close` as they say.
     pub(crate) fn write_head(&self, length: Option<u64>, chunked: bool, close: bool, out: &mut Vec<u8>) {
         let phrase = self.0.reason.as_deref().unwrap_or_else(|| reason(self.0.status));
         let line = format!("HTTP/1.1 {} {phrase}\r\n", self.0.status);
@@ -180,5 +198,13 @@ impl Response {
             out.extend_from_slice(b"Connection: close\r\n");
         }
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// Head and body in one, of an answer that needs no pipe: to a client of which nothing has been read. Its body is a text.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut all = Vec::new();
+        self.write_head(self.0.body.length(), false, true, &mut all);
+        all.extend_from_slice(self.0.body.bytes());
+        all
     }
 }
