@@ -111,6 +111,7 @@ BUGS = [
     ("disguise-is-kept", "who it is for", "message/whom.rs", "is_odd && (self.odd || another)", "is_odd && self.odd"),
     ("underscores-are-plain", "who it is for", "message/whom.rs", "&& *byte != b'-';", "&& *byte != b'-' && *byte != b'_';"),
     ("kin-is-passed", "who it is for", "message/whom.rs", "self.told && told ||", "self.told && told && is_odd ||"),
+    ("families-are-passed", "who it is for", "message/whom.rs", "read != RFC7239 && is_kin(read)", "read != RFC7239 && is_kin(b\"\")"),
     ("trailers-are-passed", "who it is for", "message/edits.rs", "(!self.changes.is_empty() || self.unwanted.is_some()).then_some(self)",
      "(!self.changes.is_empty()).then_some(self)", "--test suite reverse::"),
     ("cannot-tell-is-no", "guard", "crates/cli/src/rules.rs", "            Err(_) => Err(Fault::Capacity),", "            Err(_) => Ok(()),",

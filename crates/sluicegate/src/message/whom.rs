@@ -16,115 +16,108 @@ pub(crate) struct Unwanted {
     pub(crate) odd: bool,
     /// All that begins with `X-Forwarded-`.
     pub(crate) forwarded: bool,
-    /// What else is said by proxies: [`TOLD`].
+    /// What else is said by proxies: [`TOLD`] and [`is_kin`].
     pub(crate) told: bool,
 }
 
-/// In lower case, sorted: what proxies, content networks and clouds say, and libraries look for, beside `X-Forwarded-…` and
-/// `Forwarded`. Whose address it is, who it is (certificates, users), how the client connected and to which name, and
-/// what path it asked for, which some serve instead. A client has no reason to send any of them.
+/// In lower case, sorted: what proxies, content networks and clouds say, and libraries look for, beside the families of
+/// [`is_kin`]: how the client connected and to which name, and what path it asked for, which some serve instead. A client has no
+/// reason to send any of them.
 const TOLD: &[&[u8]] = &[
-    b"ali-cdn-real-ip",
-    b"appengine-user-ip",
-    b"cdn-src-ip",
-    b"cf-connecting-ip",
-    b"cf-connecting-ipv6",
-    b"cf-pseudo-ipv4",
+    b"cf-ipcity",
+    b"cf-ipcountry",
     b"cf-visitor",
-    b"client-cert",
-    b"client-cert-chain",
-    b"client-ip",
-    b"cloudfront-forwarded-proto",
-    b"do-connecting-ip",
-    b"fastly-client-ip",
     b"fastly-ssl",
-    b"fly-client-ip",
-    b"fly-forwarded-port",
-    b"fly-forwarded-proto",
-    b"fly-forwarded-ssl",
-    b"forwarded-for",
-    b"forwarded-for-ip",
     b"front-end-https",
-    b"http-client-ip",
-    b"incap-client-ip",
-    b"oxygen-connecting-ip",
-    b"proxy-client-ip",
-    b"real-ip",
-    b"remote-addr",
-    b"remote-user",
-    b"ssl-client-cert",
-    b"ssl-client-verify",
-    b"true-client-ip",
     b"unencoded-url",
-    b"wl-proxy-client-cert",
-    b"wl-proxy-client-ip",
     b"wl-proxy-ssl",
-    b"x-appengine-remote-addr",
-    b"x-appengine-user-ip",
-    b"x-arr-clientcert",
     b"x-arr-ssl",
-    b"x-azure-clientip",
-    b"x-azure-socketip",
-    b"x-client-cert",
-    b"x-client-ip",
-    b"x-client-port",
-    b"x-client-verify",
-    b"x-cluster-client-ip",
-    b"x-connecting-ip",
-    b"x-envoy-external-address",
-    b"x-envoy-original-path",
-    b"x-forward-for",
-    b"x-forward-host",
-    b"x-forward-proto",
-    b"x-forwarded",
     b"x-host",
+    b"x-http-destinationurl",
     b"x-http-host-override",
     b"x-https",
-    b"x-nf-client-connection-ip",
-    b"x-original-for",
-    b"x-original-forwarded-for",
-    b"x-original-host",
-    b"x-original-path",
-    b"x-original-prefix",
-    b"x-original-proto",
-    b"x-original-remote-addr",
-    b"x-original-scheme",
-    b"x-original-uri",
-    b"x-original-url",
-    b"x-originating-ip",
     b"x-proto",
-    b"x-proxyuser-ip",
-    b"x-real-host",
-    b"x-real-ip",
-    b"x-real-port",
-    b"x-remote-addr",
-    b"x-remote-ip",
-    b"x-remote-port",
-    b"x-remote-user",
-    b"x-replaced-path",
     b"x-request-uri",
-    b"x-rewrite-url",
     b"x-scheme",
     b"x-script-name",
     b"x-server-name",
     b"x-server-port",
     b"x-ssl",
-    b"x-ssl-cert",
-    b"x-ssl-client-cert",
-    b"x-ssl-client-verify",
-    b"x-sucuri-clientip",
     b"x-url-scheme",
-    b"x-vercel-forwarded-for",
+    b"x-userinfo",
     b"x-vercel-proxied-for",
     b"x-waws-unencoded-url",
 ];
 
+/// Whether a name in lower case, with `-` between its words, is of a family that only proxies write: two words that follow each
+/// other decide, or one wherever it stands. The first after an `x` has nothing before it.
+///
+/// What programs send in earnest is of none: `X-Client-Version`, `X-User-Id`, `X-Auth-Token`, `X-Auth-User`, `X-Original-Filename`.
+fn is_kin(plain: &[u8]) -> bool {
+    let mut words = plain.split(|byte| *byte == b'-').filter(|word| !word.is_empty()).peekable();
+    words.next_if_eq(b"x");
+    let mut before: &[u8] = b"";
+    while let Some(word) = words.next() {
+        let is_only = before.is_empty() && words.peek().is_none();
+        if speaks_of_client(before, word) || speaks_of_user(before, word, is_only) || speaks_of_path(before, word) {
+            return true;
+        }
+        before = word;
+    }
+    false
+}
+
+/// By which address it came, and by which certificate: `CF-Connecting-IP`, `X-Custom-IP-Authorization`, `Fly-Forwarded-Proto`,
+/// `SSL-Client-S-DN`, `X-Client-Cert`.
+fn speaks_of_client(before: &[u8], word: &[u8]) -> bool {
+    matches!(
+        (before, word),
+        (_, b"ip" | b"ipv4" | b"ipv6" | b"addr" | b"clientip" | b"realip" | b"remoteip" | b"socketip" | b"userip")
+            | (_, b"forward" | b"forwarder" | b"forwarded" | b"clientcert" | b"mtls")
+            | (b"client" | b"peer" | b"real" | b"source", b"address" | b"host" | b"port")
+            | (b"client", b"cert" | b"certs" | b"certificate" | b"verify" | b"verified" | b"ssl" | b"tls")
+            | (b"client", b"s" | b"i" | b"sdn" | b"idn" | b"dn" | b"cn" | b"subject" | b"issuer" | b"san")
+            | (b"client", b"serial" | b"fingerprint")
+            | (b"ssl" | b"tls", b"client" | b"cert" | b"certificate" | b"verify" | b"verified")
+            | (b"cert", b"dn" | b"subject" | b"issuer" | b"serial" | b"fingerprint")
+    )
+}
+
+/// Who it is, as a proxy has found that logs users in: `Remote-User`, `X-Remote-Groups`, `X-WebAuth-User`, `X-Auth-Request-Email`,
+/// `X-Goog-Authenticated-User-Email`, `X-MS-Client-Principal`.
+fn speaks_of_user(before: &[u8], word: &[u8], is_only: bool) -> bool {
+    match (before, word) {
+        (_, b"webauth" | b"authenticated" | b"oidc" | b"principal") => true,
+        (b"", b"remote") => !is_only,
+        (b"remote", b"user" | b"group" | b"groups" | b"email" | b"name") => true,
+        (b"auth", b"request") | (b"proxy", b"user") | (b"goog", b"iap") | (b"ms", b"token") => true,
+        // Of programs that stand in front of others.
+        (b"", b"authelia" | b"authentik" | b"pomerium" | b"tailscale" | b"vouch") => !is_only,
+        (b"", b"appengine" | b"azure" | b"envoy" | b"ssl") => !is_only,
+        (b"consumer", b"custom" | b"groups" | b"id" | b"username") => true,
+        (b"credential", b"identifier" | b"username") | (b"anonymous", b"consumer") => true,
+        _ => false,
+    }
+}
+
+/// What it asked for, before somebody in front changed that: `X-Original-URL`, `X-Rewrite-URL`, `X-Replaced-Path`.
+fn speaks_of_path(before: &[u8], word: &[u8]) -> bool {
+    let is_changed = matches!(before, b"orig" | b"original" | b"override" | b"replaced" | b"rewrite" | b"rewritten");
+    let is_part = matches!(
+        word,
+        b"for" | b"host" | b"method" | b"path" | b"port" | b"prefix" | b"proto" | b"protocol" | b"query" | b"request"
+    ) || matches!(word, b"scheme" | b"server" | b"uri" | b"url");
+    is_changed && is_part || matches!(before, b"originating" | b"originally")
+}
+
 /// `HTTP_PROXY` is where many programs look for their own proxy (CVE-2016-5385).
 const PROXY: &[u8] = b"proxy";
 const FORWARDED: &[u8] = b"x-forwarded-";
+/// Has a setting of its own ([`Reverse::forwarded`](crate::Reverse::forwarded)).
+const RFC7239: &[u8] = b"forwarded";
 
-/// No name in [`TOLD`] is longer.
-const LONGEST: usize = 32;
+/// Of a longer name the beginning is read.
+const LONGEST: usize = 64;
 
 impl Unwanted {
     /// Whether a received field with this name is left out.
@@ -137,10 +130,11 @@ impl Unwanted {
         for byte in name {
             is_odd |= !byte.is_ascii_alphanumeric() && *byte != b'-';
         }
-        let whole = plain.get(..name.len()).unwrap_or_default();
-        let (forwarded, told) = (plain.starts_with(FORWARDED), TOLD.binary_search(&whole).is_ok());
-        let another = forwarded || told || Name::of(whole) != Name::Other;
-        is_odd && (self.odd || another) || self.forwarded && forwarded || self.told && told || whole == PROXY
+        let read = plain.get(..name.len()).unwrap_or(&plain);
+        let forwarded = read.starts_with(FORWARDED);
+        let told = !forwarded && (TOLD.binary_search(&read).is_ok() || read != RFC7239 && is_kin(read));
+        let another = forwarded || told || Name::of(read) != Name::Other;
+        is_odd && (self.odd || another) || self.forwarded && forwarded || self.told && told || read == PROXY
     }
 }
 
@@ -173,12 +167,58 @@ mod tests {
         ] {
             assert!(ALL.takes(name.as_bytes()), "{name}");
         }
-        for name in ["Host", "Accept", "X-Own", "Content-Length", "X-Request-Id", "X-HTTP-Method-Override", "Forwarded"]
-        {
+        for name in [
+            "Host",
+            "Accept",
+            "X-Own",
+            "Content-Length",
+            "X-Request-Id",
+            "X-HTTP-Method-Override",
+            "Forwarded",
+            "X",
+            "-",
+            "",
+        ] {
             assert!(!ALL.takes(name.as_bytes()), "{name}");
         }
         assert!(TOLD.is_sorted());
-        assert!(TOLD.iter().all(|name| name.len() <= LONGEST && ALL.takes(name)));
+        assert!(TOLD.iter().all(|name| name.len() <= LONGEST && ALL.takes(name) && !is_kin(name)));
+    }
+
+    /// One line for each kind: by which address, by which certificate, who, how and for what.
+    #[test]
+    fn families_are_known_by_their_words() {
+        let lines = "
+            Client-IP X-Client-IP X-Cluster-Client-IP Fastly-Client-IP Ali-CDN-Real-IP CF-Connecting-IPv6 CF-Pseudo-IPv4
+            X-Azure-SocketIP X-Sucuri-ClientIP Remote-Addr X-Original-Remote-Addr Forwarded-For-IP X-Forward-For Z-Forwarded-For
+            X-Custom-IP-Authorization X-Source-IP X-IP X-Client-Port X-Real-Port X-Real-Host X-Originating-Whatever
+            Client-Cert Client-Cert-Chain X-Client-Cert X-Client-DN X-Client-S-DN X-Client-Verify X-ARR-ClientCert X-SSL-Cert
+            SSL-Client-S-DN SSL-Client-Cert X-SSL-Client-S-DN X-SSL-Client-Verify X-SSL-Client-Anything X-TLS-Client-Subject
+            X-Amzn-Mtls-Clientcert-Leaf WL-Proxy-Client-Cert X-Cert-Subject X-Client-Fingerprint
+            Remote-User Remote-Groups Remote-Email Remote-Name X-Remote-User X-Remote-Extra-Scopes X-Proxy-Remote-User Proxy-User
+            X-WebAuth-User WebAuth-Groups X-Auth-Request-User X-Auth-Request-Email X-Auth-Request-Preferred-Username
+            X-Auth-Request-Access-Token X-Authenticated-User X-Authenticated-Groups X-Goog-Authenticated-User-Email
+            CF-Access-Authenticated-User-Email X-Amzn-Oidc-Data OIDC_CLAIM_email X-MS-Client-Principal-Name X-MS-Token-AAD-Id-Token
+            X-Consumer-Username X-Credential-Identifier X-authentik-groups Tailscale-User-Login X-Pomerium-Claim-Email
+            X-Original-URL X-Original-Method X-Rewrite-URL X-Replaced-Path X-Override-Host Fly-Forwarded-Proto X-Envoy-Original-Path";
+        for name in lines.split_whitespace() {
+            assert!(ALL.takes(name.as_bytes()), "{name}");
+            assert!(ODD.takes(name.replace('-', "_").as_bytes()) || !name.contains('-'), "{name} with _");
+        }
+    }
+
+    /// What programs send for themselves.
+    #[test]
+    fn what_clients_say_in_earnest_is_left() {
+        let lines = "
+            Authorization Cookie Referer Origin Max-Forwards Proxy-Authorization X-Client-Version X-Client-Data X-Client-Id X-User-Id
+            X-User X-Auth-Token X-Auth-User X-Auth-Key X-Auth-Email X-Access-Token X-Api-Key X-Requested-With X-CSRF-Token
+            X-Original-Filename X-Shipping-Address X-Amz-Date X-Amz-Content-Sha256 X-Amzn-Trace-Id X-Goog-Api-Key
+            X-MS-Client-Request-Id X-GitHub-Event X-Hub-Signature-256 X-Device-Serial X-Zip X-Tip X-Consumer-Key Traceparent Remote SSL
+            Sec-WebSocket-Key Sec-CH-UA Content-MD5 Upload-Offset Tus-Resumable Idempotency-Key Destination Depth If-Match";
+        for name in lines.split_whitespace() {
+            assert!(!ALL.takes(name.as_bytes()), "{name}");
+        }
     }
 
     /// What is kept of odd names is never what could be taken for another's.
