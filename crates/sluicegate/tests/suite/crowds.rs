@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
-use sluicegate::{Client, Ended, Policy, Proxy};
+use sluicegate::flow::Phase;
+use sluicegate::{Client, ConnectionState, Ended, Policy, Proxy};
 
 use crate::support::ends::served;
 use crate::support::{End, Gate, Origin, Setup, Wire, eventually, get};
@@ -20,17 +21,26 @@ fn two_places() -> Gate {
     })
 }
 
+/// Waits until there are so many connections, and all have been idle for longer than two sweeps: idle times are told apart
+/// by them.
+fn rested(gate: &Gate, number: usize) {
+    eventually("all have been idle for a while", || {
+        let all = gate.proxy.connections();
+        let idle = |one: &ConnectionState| one.phase == Phase::Idle && one.phase_age > Duration::from_millis(200);
+        all.len() == number && all.iter().all(idle)
+    });
+}
+
 /// Two browsers that keep their connections shut everybody else out.
 #[test]
 fn the_client_that_has_been_quiet_for_longest_gives_way() {
     let (gate, origin) = (two_places(), Origin::mirror());
     let mut first = served(&gate, &origin);
-    // Idle times are told apart by the sweep.
-    std::thread::sleep(Duration::from_millis(300));
+    rested(&gate, 1);
     let mut second = served(&gate, &origin);
     let mut third = served(&gate, &origin);
     assert_eq!(first.end(), End::Fin);
-    std::thread::sleep(Duration::from_millis(300));
+    rested(&gate, 2);
     second.send(get(&origin.url("/")));
     assert_eq!(second.response("GET").status(), 200, "it was quiet for a shorter time");
     let _fourth = served(&gate, &origin);
@@ -129,9 +139,11 @@ fn what_a_connection_is_for_can_be_seen() {
     assert_eq!(state.waits_for(), "origin-response");
     let shown = state.to_string();
     assert!(shown.contains(&format!(" host={} ", origin.address)) && !shown.contains("secret"), "{shown}");
-    std::thread::sleep(Duration::from_millis(300));
-    let later = gate.proxy.connections().remove(0);
-    assert!(later.age > state.age && later.phase_age > state.phase_age && later.age >= later.phase_age, "{later}");
+    eventually("it grows older", || {
+        let later = gate.proxy.connections().remove(0);
+        assert!(later.age >= later.phase_age, "{later}");
+        later.age > state.age && later.phase_age > state.phase_age
+    });
     drop(client);
     eventually("it is gone", || gate.proxy.connection_count() == 0);
     let mut tunnel = gate.client();
