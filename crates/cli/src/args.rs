@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use sluicegate::Limits;
 
 pub(crate) use address::Listen;
-pub(crate) use error::{Ends, one_line};
+pub(crate) use error::{EarlyExit, one_line};
 pub(crate) use sizes::Sizes;
 pub(crate) use units::{Deadline, Size, SizeOrOff, Span};
 
@@ -381,8 +381,8 @@ impl Args {
     ///
     /// # Errors
     /// What is wrong with them in one line; or that help or version were asked for.
-    pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Ends> {
-        Self::try_parse_from(arguments).map_err(Ends::from)
+    pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, EarlyExit> {
+        Self::try_parse_from(arguments).map_err(EarlyExit::from)
     }
 }
 

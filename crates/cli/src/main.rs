@@ -1,7 +1,7 @@
-//! The binary `sluicegate`, a room per module; each uses only those above it: `say` (the standard
+//! The binary `sluicegate`. Each module uses only those above it: `say` (the standard
 //! error), `rules` (who may go where), `args` (what was typed), `config` (what it means),
 //! `descriptors` (how many files may be open), `explain` (what memory that takes), `resolve` (where a name leads), `listen`
-//! (sockets), `access_log`, `house` (rules and log as the library asks for them), `run` (workers,
+//! (sockets), `access_log`, `policies` (rules and log as the library asks for them), `run` (workers,
 //! signals, stop).
 //!
 //! Ends with 0 when all went well, 1 when something failed while it ran, 2 when a flag was wrong.
@@ -25,13 +25,13 @@ mod listen;
 
 mod access_log;
 
-mod house;
+mod policies;
 
 mod run;
 
 use std::process::ExitCode;
 
-use args::{Args, Ends, Instead, one_line};
+use args::{Args, EarlyExit, Instead, one_line};
 use config::Config;
 
 #[cfg(all(target_os = "linux", feature = "jemalloc"))]
@@ -39,14 +39,14 @@ use config::Config;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let config = match Args::read(std::env::args_os()).and_then(|args| Config::new(args).map_err(Ends::Mistake)) {
+    let config = match Args::read(std::env::args_os()).and_then(|args| Config::new(args).map_err(EarlyExit::Mistake)) {
         Ok(config) => config,
-        Err(Ends::Asked(answer)) => {
+        Err(EarlyExit::Help(answer)) => {
             // Nobody is left to tell if the standard output is closed.
             let _ = answer.print();
             return ExitCode::SUCCESS;
         }
-        Err(Ends::Mistake(line)) => {
+        Err(EarlyExit::Mistake(line)) => {
             say::line(&format!("sluicegate: {line}"));
             return ExitCode::from(2);
         }

@@ -15,14 +15,14 @@ use tokio::sync::{mpsc, watch};
 use crate::access_log::AccessLog;
 use crate::config::Config;
 use crate::descriptors::{self, Shares, advice};
-use crate::house::{Proxy, house};
 use crate::listen::Listeners;
+use crate::policies::{Proxy, policies};
 use stop::{Signals, Watched, supervise};
 use worker::Worker;
 
 /// How far the stop has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
+enum StopStage {
     /// Not begun.
     Serve,
     /// What runs is finished, nothing new is begun.
@@ -56,7 +56,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     for address in &addresses {
         proxy.add_own_address(*address);
     }
-    let (phase, stop) = watch::channel(Phase::Serve);
+    let (stage, stop) = watch::channel(StopStage::Serve);
     let (tell, news) = mpsc::unbounded_channel();
     let proxies = one_each(proxy, config.workers);
     let threads =
@@ -67,7 +67,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     }
     let patience = config.shutdown_timeout;
     let watched = Watched { proxies: &proxies, log: log.as_deref(), patience, quiet: config.quiet };
-    runtime.block_on(supervise(signals, &phase, news, watched));
+    runtime.block_on(supervise(signals, &stage, news, watched));
     let failed = threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count();
     if let Some(log) = log {
         log.close();
@@ -98,8 +98,8 @@ fn proxy(config: &Config, shares: &Shares, log: Option<Arc<AccessLog>>) -> anyho
     limits.max_connections = shares.max_connections;
     limits.max_idle_origins = shares.max_idle_origins;
     limits.splice_memory = shares.splice_memory;
-    let house = house(config, log);
-    Ok(sluicegate::Proxy::builder().limits(limits).via(config.via).policy(house).build()?)
+    let policies = policies(config, log);
+    Ok(sluicegate::Proxy::builder().limits(limits).via(config.via).policy(policies).build()?)
 }
 
 fn runtime() -> anyhow::Result<Runtime> {

@@ -16,7 +16,7 @@ const ROOM: usize = 512 << 10;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The process has one standard error, and one of these.
-static MESSAGES: Mutex<Messages> = Mutex::new(Messages { text: Vec::new(), lost: 0, way: Way::Direct });
+static MESSAGES: Mutex<Messages> = Mutex::new(Messages { text: Vec::new(), lost: 0, writer: Writer::Direct });
 static CHANGED: Condvar = Condvar::new();
 
 /// What is still to be written.
@@ -25,12 +25,12 @@ struct Messages {
     text: Vec<u8>,
     /// How many found no room after `text`.
     lost: u64,
-    way: Way,
+    writer: Writer,
 }
 
 /// How messages get out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Writer {
     /// Nobody else is there who could be held up.
     Direct,
     /// By the thread.
@@ -57,23 +57,23 @@ pub(crate) fn answer(text: &str) {
 /// There is no thread left.
 pub(crate) fn start() -> io::Result<()> {
     std::thread::Builder::new().name("messages".to_owned()).spawn(run)?;
-    lock().way = Way::Thread;
+    lock().writer = Writer::Thread;
     Ok(())
 }
 
 /// Waits until everything has been written, but not for ever.
 pub(crate) fn finish() {
     let mut messages = lock();
-    if messages.way != Way::Thread {
+    if messages.writer != Writer::Thread {
         return;
     }
-    messages.way = Way::Ending;
+    messages.writer = Writer::Ending;
     CHANGED.notify_all();
-    let unwritten = |messages: &mut Messages| messages.way == Way::Ending;
+    let unwritten = |messages: &mut Messages| messages.writer == Writer::Ending;
     let waited = CHANGED.wait_timeout_while(messages, LAST_WORDS, unwritten).unwrap_or_else(PoisonError::into_inner);
     let (mut messages, timeout) = waited;
     if timeout.timed_out() {
-        messages.way = Way::Nowhere;
+        messages.writer = Writer::Nowhere;
     }
 }
 
@@ -93,24 +93,24 @@ impl Write for Pen {
 
 fn write(bytes: &[u8]) {
     let mut messages = lock();
-    match messages.way {
-        Way::Direct => drop(io::stderr().write_all(bytes)),
-        Way::Thread | Way::Ending => {
+    match messages.writer {
+        Writer::Direct => drop(io::stderr().write_all(bytes)),
+        Writer::Thread | Writer::Ending => {
             messages.add(bytes);
             CHANGED.notify_all();
         }
-        Way::Nowhere => {}
+        Writer::Nowhere => {}
     }
 }
 
 /// The thread.
 fn run() {
     loop {
-        let nothing = |messages: &mut Messages| messages.text.is_empty() && messages.way != Way::Ending;
+        let nothing = |messages: &mut Messages| messages.text.is_empty() && messages.writer != Writer::Ending;
         let mut messages = CHANGED.wait_while(lock(), nothing).unwrap_or_else(PoisonError::into_inner);
         let text = messages.take();
         if text.is_empty() {
-            messages.way = Way::Direct;
+            messages.writer = Writer::Direct;
             return CHANGED.notify_all();
         }
         drop(messages);
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_finds_no_room_is_told_in_its_place() {
-        let mut messages = Messages { text: Vec::new(), lost: 0, way: Way::Thread };
+        let mut messages = Messages { text: Vec::new(), lost: 0, writer: Writer::Thread };
         messages.add(&vec![b'x'; ROOM - 1]);
         for _ in 0..3 {
             messages.add(b"too much\n");

@@ -60,7 +60,7 @@ pub(crate) struct Extent {
 impl<'a> Entry<'a> {
     pub(super) fn new(record: &Record<'a>, extent: Extent) -> Self {
         let (head, query) = (record.request, extent.query);
-        let asked = Asked::of(head, query);
+        let asked = RequestLine::of(head, query);
         Self {
             id: record.id,
             started: record.started,
@@ -99,13 +99,13 @@ impl<'a> Entry<'a> {
 
 /// What a request line may show.
 #[derive(Debug, PartialEq, Eq)]
-struct Asked<'a> {
+struct RequestLine<'a> {
     method: Option<&'a [u8]>,
     url: Option<Cow<'a, [u8]>>,
     is_whole: bool,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RequestLine<'a> {
     fn of(head: &'a RequestHead, query: bool) -> Self {
         if head.method().is_empty() {
             return Self::guess(head.request_line_so_far(), query);
@@ -196,7 +196,7 @@ pub(super) mod tests {
 
     fn asked(bytes: &[u8]) -> String {
         let head = head(bytes);
-        let asked = Asked::of(&head, false);
+        let asked = RequestLine::of(&head, false);
         let text = |bytes: Option<&[u8]>| bytes.map_or("-".to_owned(), |b| String::from_utf8_lossy(b).into_owned());
         let end = if asked.is_whole { "." } else { "" };
         format!("{} {}{end}", text(asked.method), text(asked.url.as_deref()))

@@ -4,17 +4,17 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// The end of reading flags without flags.
 #[derive(Debug)]
-pub(crate) enum Ends {
+pub(crate) enum EarlyExit {
     /// Help or version were asked for: print this, and all is well.
-    Asked(clap::Error),
+    Help(clap::Error),
     /// What was wrong and what is right, in one line.
     Mistake(String),
 }
 
-impl From<clap::Error> for Ends {
+impl From<clap::Error> for EarlyExit {
     fn from(error: clap::Error) -> Self {
         match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Self::Asked(error),
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Self::Help(error),
             ErrorKind::UnknownArgument => Self::Mistake(known_elsewhere(&error).unwrap_or_else(|| rendered(&error))),
             _ => Self::Mistake(rendered(&error)),
         }
@@ -58,7 +58,7 @@ mod tests {
 
     fn said(arguments: &[&str]) -> String {
         match Args::read(std::iter::once("sluicegate").chain(arguments.iter().copied()).map(Into::into)) {
-            Err(Ends::Mistake(line)) => line,
+            Err(EarlyExit::Mistake(line)) => line,
             other => panic!("{arguments:?}: {other:?}"),
         }
     }

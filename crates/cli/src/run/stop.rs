@@ -7,10 +7,10 @@ use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-use super::{News, Phase, table};
+use super::{News, StopStage, table};
 use crate::access_log::AccessLog;
 use crate::args::Span;
-use crate::house::Proxy;
+use crate::policies::Proxy;
 use crate::say;
 
 /// The signals that the process listens to.
@@ -73,16 +73,16 @@ pub(super) struct Watched<'a> {
 /// Does what signals ask for, until all workers are done.
 pub(super) async fn supervise(
     mut signals: Signals,
-    phase: &watch::Sender<Phase>,
+    stage: &watch::Sender<StopStage>,
     mut news: mpsc::UnboundedReceiver<News>,
     Watched { proxies, log, patience, quiet }: Watched<'_>,
 ) {
-    let mut told = Told::default();
+    let mut progress = Progress::default();
     loop {
         tokio::select! { biased;
             wish = signals.next() => match wish {
-                Wish::Stop => phase.send_modify(|phase| {
-                    *phase = if *phase == Phase::Serve { Phase::Finish } else { Phase::Abort };
+                Wish::Stop => stage.send_modify(|stage| {
+                    *stage = if *stage == StopStage::Serve { StopStage::Finish } else { StopStage::Abort };
                 }),
                 Wish::Reopen => {
                     if let Some(log) = log {
@@ -94,7 +94,7 @@ pub(super) async fn supervise(
             },
             news = news.recv() => match news {
                 Some(news) => {
-                    if let Some(line) = told.hear(news, proxies.len(), patience).filter(|_| !quiet) {
+                    if let Some(line) = progress.hear(news, proxies.len(), patience).filter(|_| !quiet) {
                         say::line(&line);
                     }
                 }
@@ -103,20 +103,20 @@ pub(super) async fn supervise(
             },
         }
     }
-    if told.aborted > 0 && !quiet {
-        say::line(&format!("aborted {}", connections(told.aborted)));
+    if progress.aborted > 0 && !quiet {
+        say::line(&format!("aborted {}", connections(progress.aborted)));
     }
 }
 
 /// What the workers have told so far.
 #[derive(Debug, Default)]
-struct Told {
+struct Progress {
     reports: usize,
     waiting: usize,
     aborted: usize,
 }
 
-impl Told {
+impl Progress {
     /// The line to say, when the last worker has told how many it waits for.
     fn hear(&mut self, news: News, workers: usize, patience: Duration) -> Option<String> {
         match news {

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use crate::house::Proxy;
+use crate::policies::Proxy;
 
 /// More lines than this nobody reads, and the room for messages is bounded.
 const MOST: usize = 1000;

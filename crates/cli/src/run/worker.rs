@@ -11,8 +11,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
-use super::{News, Phase, runtime};
-use crate::house::Proxy;
+use super::{News, StopStage, runtime};
+use crate::policies::Proxy;
 
 /// Connections that are idle end within this time; they are not among those that are waited for.
 const A_MOMENT: Duration = Duration::from_millis(20);
@@ -38,7 +38,7 @@ impl Worker {
     /// Serves until `stop` says otherwise.
     pub(super) fn start(
         self,
-        stop: watch::Receiver<Phase>,
+        stop: watch::Receiver<StopStage>,
         tell: UnboundedSender<News>,
         patience: Duration,
     ) -> anyhow::Result<JoinHandle<()>> {
@@ -56,7 +56,7 @@ impl Worker {
 async fn work(
     proxy: &Proxy,
     listeners: Vec<Listener>,
-    stop: watch::Receiver<Phase>,
+    stop: watch::Receiver<StopStage>,
     tell: &UnboundedSender<News>,
     patience: Duration,
 ) {
@@ -64,14 +64,14 @@ async fn work(
     for listener in listeners {
         let (proxy, stop) = (proxy.clone(), stop.clone());
         let serve = proxy.serve(listener).shutdown_timeout(patience);
-        serving.spawn(async move { serve.until(reached(stop, Phase::Finish)).await });
+        serving.spawn(async move { serve.until(reached(stop, StopStage::Finish)).await });
     }
-    reached(stop.clone(), Phase::Finish).await;
+    reached(stop.clone(), StopStage::Finish).await;
     let stopped = Instant::now();
     // Who is in the queue while there are no descriptors is waited for, unless there is no more time.
     tokio::select! { biased;
         () = async { while serving.join_next().await.is_some() {} } => {}
-        () = reached(stop.clone(), Phase::Abort) => serving.shutdown().await,
+        () = reached(stop.clone(), StopStage::Abort) => serving.shutdown().await,
     }
     let mut drain = pin!(proxy.drain(patience.saturating_sub(stopped.elapsed())));
     let early = tokio::select! { biased;
@@ -86,14 +86,14 @@ async fn work(
         Some(aborted) => aborted,
         None => tokio::select! { biased;
             aborted = drain => aborted,
-            () = reached(stop, Phase::Abort) => proxy.drain(Duration::ZERO).await,
+            () = reached(stop, StopStage::Abort) => proxy.drain(Duration::ZERO).await,
         },
     };
     let _ = tell.send(News::Done(aborted));
 }
 
 /// Resolves when the stop has come this far.
-async fn reached(mut stop: watch::Receiver<Phase>, phase: Phase) {
+async fn reached(mut stop: watch::Receiver<StopStage>, stage: StopStage) {
     // A sender that is gone says that the process is ending.
-    let _ = stop.wait_for(|now| *now >= phase).await;
+    let _ = stop.wait_for(|now| *now >= stage).await;
 }

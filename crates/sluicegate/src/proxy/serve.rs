@@ -23,14 +23,14 @@ use crate::transport::{Listener, Tcp};
 pub struct Serve<P> {
     proxy: Proxy<P>,
     listener: io::Result<Listener>,
-    stop: Option<Stop>,
+    stop: Option<StopSignal>,
     timeout: Duration,
 }
 
 /// So many are in no queue; who comes as fast as they are accepted does not put the stop off for ever.
 const QUEUE: u32 = 65_536;
 
-type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
+type StopSignal = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl<P: Policy> Serve<P> {
     pub(super) fn new(proxy: Proxy<P>, listener: io::Result<Listener>) -> Self {

@@ -18,8 +18,8 @@ pub(crate) struct Scripted {
 
 #[derive(Default)]
 struct Wire {
-    /// `way[n]`: written by side n, read by the other.
-    way: [Way; 2],
+    /// `directions[n]`: written by side n, read by the other.
+    directions: [Direction; 2],
     capacity: usize,
     splices: bool,
     says_goodbye: bool,
@@ -28,7 +28,7 @@ struct Wire {
 }
 
 #[derive(Default)]
-struct Way {
+struct Direction {
     bytes: VecDeque<u8>,
     ended: bool,
     /// Bytes ever written, and ever read.
@@ -58,10 +58,10 @@ impl Scripted {
     /// Reads what is there, at most `most` bytes, without waiting.
     pub(crate) fn take(&self, most: usize) -> Vec<u8> {
         let mut wire = self.lock();
-        let way = &mut wire.way[1 - self.side];
-        let n = most.min(way.bytes.len());
-        way.read += n as u64;
-        let taken = way.bytes.drain(..n).collect();
+        let direction = &mut wire.directions[1 - self.side];
+        let n = most.min(direction.bytes.len());
+        direction.read += n as u64;
+        let taken = direction.bytes.drain(..n).collect();
         wire.wake();
         taken
     }
@@ -70,10 +70,10 @@ impl Scripted {
     pub(crate) fn put(&self, bytes: &[u8]) -> usize {
         let mut wire = self.lock();
         let capacity = wire.capacity;
-        let way = &mut wire.way[self.side];
-        let n = capacity.saturating_sub(way.bytes.len()).min(bytes.len());
-        way.bytes.extend(&bytes[..n]);
-        way.written += n as u64;
+        let direction = &mut wire.directions[self.side];
+        let n = capacity.saturating_sub(direction.bytes.len()).min(bytes.len());
+        direction.bytes.extend(&bytes[..n]);
+        direction.written += n as u64;
         wire.wake();
         n
     }
@@ -81,7 +81,7 @@ impl Scripted {
     /// Ends this side's sending.
     pub(crate) fn end(&self) {
         let mut wire = self.lock();
-        wire.way[self.side].ended = true;
+        wire.directions[self.side].ended = true;
         wire.wake();
     }
 
@@ -94,17 +94,17 @@ impl Scripted {
 
     /// Bytes that the other end has ever taken from this one.
     pub(crate) fn taken_by_peer(&self) -> u64 {
-        self.lock().way[self.side].read
+        self.lock().directions[self.side].read
     }
 
     /// Bytes that the other end has ever given to this one.
     pub(crate) fn given_by_peer(&self) -> u64 {
-        self.lock().way[1 - self.side].written
+        self.lock().directions[1 - self.side].written
     }
 
     /// A number that grows with every byte that moves, either way.
     pub(crate) fn moved(&self) -> u64 {
-        self.lock().way.iter().map(|way| way.written + way.read).sum()
+        self.lock().directions.iter().map(|one| one.written + one.read).sum()
     }
 
     fn lock(&self) -> MutexGuard<'_, Wire> {
@@ -129,8 +129,8 @@ impl Wire {
 impl Transport for Scripted {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut wire = self.lock();
-        let way = &wire.way[1 - self.side];
-        if wire.reset || way.ended || !way.bytes.is_empty() { Poll::Ready(Ok(())) } else { wire.wait(cx) }
+        let direction = &wire.directions[1 - self.side];
+        if wire.reset || direction.ended || !direction.bytes.is_empty() { Poll::Ready(Ok(())) } else { wire.wait(cx) }
     }
 
     fn poll_read(&self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
@@ -139,36 +139,36 @@ impl Transport for Scripted {
         if wire.reset {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        let way = &mut wire.way[1 - self.side];
-        if way.bytes.is_empty() {
-            return if way.ended { Poll::Ready(Ok(0)) } else { wire.wait(cx) };
+        let direction = &mut wire.directions[1 - self.side];
+        if direction.bytes.is_empty() {
+            return if direction.ended { Poll::Ready(Ok(0)) } else { wire.wait(cx) };
         }
-        let n = room.len().min(way.bytes.len());
-        for (slot, byte) in room.iter_mut().zip(way.bytes.drain(..n)) {
+        let n = room.len().min(direction.bytes.len());
+        for (slot, byte) in room.iter_mut().zip(direction.bytes.drain(..n)) {
             *slot = byte;
         }
-        way.read += n as u64;
+        direction.read += n as u64;
         wire.wake();
         Poll::Ready(Ok(n))
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let mut wire = self.lock();
-        if wire.reset || wire.way[self.side].ended {
+        if wire.reset || wire.directions[self.side].ended {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let mut room = wire.capacity.saturating_sub(wire.way[self.side].bytes.len());
+        let mut room = wire.capacity.saturating_sub(wire.directions[self.side].bytes.len());
         if room == 0 {
             return wire.wait(cx);
         }
         let mut written = 0;
         for part in parts {
             let n = part.len().min(room);
-            wire.way[self.side].bytes.extend(&part[..n]);
+            wire.directions[self.side].bytes.extend(&part[..n]);
             room -= n;
             written += n;
         }
-        wire.way[self.side].written += written as u64;
+        wire.directions[self.side].written += written as u64;
         wire.wake();
         Poll::Ready(Ok(written))
     }
@@ -196,7 +196,7 @@ impl Transport for Scripted {
 
     fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut wire = self.lock();
-        if wire.says_goodbye && !wire.way[self.side].bytes.is_empty() {
+        if wire.says_goodbye && !wire.directions[self.side].bytes.is_empty() {
             return wire.wait(cx);
         }
         drop(wire);
@@ -209,7 +209,7 @@ impl Transport for Scripted {
             let mut wire = self.lock();
             if wire.reset {
                 Poll::Ready(Hangup::Reset)
-            } else if watch == Watch::Fin && wire.way[1 - self.side].ended {
+            } else if watch == Watch::Fin && wire.directions[1 - self.side].ended {
                 Poll::Ready(Hangup::Fin)
             } else {
                 wire.wait(cx)
@@ -223,13 +223,13 @@ impl Transport for Scripted {
     }
 
     fn abort(&self) {
-        self.lock().way[self.side].abort = true;
+        self.lock().directions[self.side].abort = true;
     }
 }
 
 impl Drop for Scripted {
     fn drop(&mut self) {
-        if self.lock().way[self.side].abort {
+        if self.lock().directions[self.side].abort {
             self.reset();
         } else {
             self.end();

@@ -1,4 +1,4 @@
-//! The house: in each crate a module uses only modules above it in lib.rs, and `http1` and `rules` are pure.
+//! In each crate a module uses only modules above it in lib.rs, and `http1` and `rules` are pure.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -9,19 +9,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Duration, Instant, timeout_at};
 
-use super::message::{Answer, LONGEST, Question};
+use super::message::{LONGEST, Question, Reply};
 
 /// How long the other family is waited for once one has addresses (RFC 8305 §3).
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 
 /// What was asked of one server, and what it has answered.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct Inquiry {
     pub(super) server: SocketAddr,
-    way: Way,
+    socket: Socket,
     questions: Vec<Question>,
     /// One for each.
-    answers: Vec<Option<Answer>>,
+    answers: Vec<Option<Reply>>,
     begun: Instant,
     patience: Duration,
     deadline: Instant,
@@ -29,7 +29,7 @@ pub(super) struct Asked {
 }
 
 #[derive(Debug)]
-enum Way {
+enum Socket {
     Udp(UdpSocket),
     /// To be connected.
     Tcp,
@@ -57,7 +57,7 @@ pub(super) enum Heard {
     Silence,
 }
 
-impl Asked {
+impl Inquiry {
     /// Asks `server` for the families of a name, two at most.
     ///
     /// # Errors
@@ -69,21 +69,21 @@ impl Asked {
         tcp: bool,
     ) -> io::Result<Self> {
         let begun = Instant::now();
-        let way = if tcp { Way::Tcp } else { Way::Udp(udp(server).await?) };
-        if let Way::Udp(socket) = &way {
+        let socket = if tcp { Socket::Tcp } else { Socket::Udp(udp(server).await?) };
+        if let Socket::Udp(udp) = &socket {
             for question in &questions {
-                socket.send(&question.bytes).await?;
+                udp.send(&question.bytes).await?;
             }
         }
         let deadline = begun.checked_add(patience).unwrap_or(begun);
         let answers = questions.iter().map(|_| None).collect();
-        Ok(Self { server, way, questions, answers, begun, patience, deadline, buffer: Vec::new() })
+        Ok(Self { server, socket, questions, answers, begun, patience, deadline, buffer: Vec::new() })
     }
 
     /// Waits until there is enough to go on with. Cancel-safe.
     ///
     /// # Errors
-    /// As [`Asked::ask`]; or nobody listens there.
+    /// As [`Inquiry::ask`]; or nobody listens there.
     pub(super) async fn hear(&mut self) -> io::Result<Heard> {
         let mut early: Option<Instant> = None;
         while !self.is_answered() {
@@ -111,7 +111,7 @@ impl Asked {
     }
 
     /// What was asked, and what was answered.
-    pub(super) fn answers(&self) -> impl Iterator<Item = (RecordType, Option<&Answer>)> {
+    pub(super) fn answers(&self) -> impl Iterator<Item = (RecordType, Option<&Reply>)> {
         self.questions.iter().map(Question::family).zip(self.answers.iter().map(Option::as_ref))
     }
 
@@ -124,26 +124,26 @@ impl Asked {
     }
 
     fn has_addresses(&self) -> bool {
-        self.answers.iter().any(|answer| matches!(answer, Some(Answer::Addresses(..))))
+        self.answers.iter().any(|answer| matches!(answer, Some(Reply::Addresses(..))))
     }
 
     /// Waits for one more answer. Cancel-safe: what has come of a message stays in the buffer.
     async fn next(&mut self) -> io::Result<()> {
         loop {
-            match &mut self.way {
-                Way::Udp(socket) => {
+            match &mut self.socket {
+                Socket::Udp(socket) => {
                     self.buffer.clear();
                     self.buffer.reserve_exact(LONGEST);
                     socket.recv_buf(&mut self.buffer).await?;
                 }
-                Way::Tcp => {
+                Socket::Tcp => {
                     let open = self.questions.iter().zip(&self.answers).filter(|(_, answer)| answer.is_none());
                     let framed = Framed::connect(self.server, open.map(|(question, _)| &*question.bytes)).await?;
                     self.buffer.clear();
-                    self.way = Way::Stream(framed);
+                    self.socket = Socket::Stream(framed);
                     continue;
                 }
-                Way::Stream(framed) => framed.read(&mut self.buffer).await?,
+                Socket::Stream(framed) => framed.read(&mut self.buffer).await?,
             }
             if self.take() {
                 return Ok(());
@@ -157,13 +157,13 @@ impl Asked {
         let open = self.questions.iter().zip(&mut self.answers).filter(|(_, answer)| answer.is_none());
         let found = open.filter_map(|(question, slot)| Some((question.answer(&self.buffer)?, slot))).next();
         let Some((answer, slot)) = found else { return false };
-        match (&self.way, answer) {
-            (Way::Udp(_), Answer::Truncated) => {
+        match (&self.socket, answer) {
+            (Socket::Udp(_), Reply::Truncated) => {
                 // The same question again, and the other with it if that is open (RFC 7766 §5).
-                self.way = Way::Tcp;
+                self.socket = Socket::Tcp;
                 self.deadline = Instant::now().checked_add(self.patience).unwrap_or(self.deadline);
             }
-            (_, Answer::Truncated) => *slot = Some(Answer::Rejected("a truncated answer over TCP")),
+            (_, Reply::Truncated) => *slot = Some(Reply::Rejected("a truncated answer over TCP")),
             (_, answer) => *slot = Some(answer),
         }
         true

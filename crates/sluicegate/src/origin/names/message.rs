@@ -29,7 +29,7 @@ pub(super) struct Question {
 
 /// What an answer says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum Reply {
     /// There are addresses, for so many seconds.
     Addresses(Vec<IpAddr>, u32),
     /// The name exists without an address of this family. `is_alias`: it is another name for something without one,
@@ -65,7 +65,7 @@ impl Question {
     }
 
     /// What the first [`LONGEST`] bytes of a message say; None if it is no answer to this question.
-    pub(super) fn answer(&self, bytes: &[u8]) -> Option<Answer> {
+    pub(super) fn answer(&self, bytes: &[u8]) -> Option<Reply> {
         let decoder = &mut BinDecoder::new(bytes);
         let header = Header::read(decoder).ok()?;
         let is_ours = header.metadata.id == self.id && header.metadata.message_type == MessageType::Response;
@@ -75,33 +75,33 @@ impl Question {
         Some(self.said(header, decoder, bytes.len() >= LONGEST))
     }
 
-    fn said(&self, header: Header, decoder: &mut BinDecoder<'_>, is_cut: bool) -> Answer {
+    fn said(&self, header: Header, decoder: &mut BinDecoder<'_>, is_cut: bool) -> Reply {
         let Header { metadata, counts, .. } = header;
         if metadata.truncation {
-            return Answer::Truncated;
+            return Reply::Truncated;
         }
         let mut records = Records::default();
         let read = records.read(decoder, counts.answers, self.query.query_type);
         let addresses = records.lead_from(&self.query.name);
         match metadata.response_code {
-            ResponseCode::NoError if !addresses.is_empty() => Answer::Addresses(addresses, records.ttl),
-            _ if read.is_err() => Answer::Rejected(if is_cut { "an answer that is too long" } else { "nonsense" }),
-            ResponseCode::NoError if counts.answers == 0 && is_lame(&header) => Answer::Rejected("a referral"),
+            ResponseCode::NoError if !addresses.is_empty() => Reply::Addresses(addresses, records.ttl),
+            _ if read.is_err() => Reply::Rejected(if is_cut { "an answer that is too long" } else { "nonsense" }),
+            ResponseCode::NoError if counts.answers == 0 && is_lame(&header) => Reply::Rejected("a referral"),
             ResponseCode::NoError => {
                 let negative = negative(decoder, counts.authorities);
-                Answer::NoData { is_alias: counts.answers > 0, negative }
+                Reply::NoData { is_alias: counts.answers > 0, negative }
             }
-            ResponseCode::NXDomain => Answer::NoName { negative: negative(decoder, counts.authorities) },
-            ResponseCode::ServFail => Answer::Rejected("SERVFAIL"),
-            ResponseCode::Refused => Answer::Rejected("REFUSED"),
-            ResponseCode::NotImp => Answer::Rejected("NOTIMP"),
-            ResponseCode::FormErr => Answer::Rejected("FORMERR"),
-            _ => Answer::Rejected("an error"),
+            ResponseCode::NXDomain => Reply::NoName { negative: negative(decoder, counts.authorities) },
+            ResponseCode::ServFail => Reply::Rejected("SERVFAIL"),
+            ResponseCode::Refused => Reply::Rejected("REFUSED"),
+            ResponseCode::NotImp => Reply::Rejected("NOTIMP"),
+            ResponseCode::FormErr => Reply::Rejected("FORMERR"),
+            _ => Reply::Rejected("an error"),
         }
     }
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Addresses(addresses, ttl) => {
@@ -234,7 +234,7 @@ mod tests {
         Question::new("a_b.xn--zz-.test", RecordType::A, false).unwrap()
     }
 
-    fn said(flags: u16, counts: [u16; 2], records: &[Vec<u8>]) -> Option<Answer> {
+    fn said(flags: u16, counts: [u16; 2], records: &[Vec<u8>]) -> Option<Reply> {
         let question = question();
         question.answer(&reply(&question, flags, counts, &records.concat()))
     }
@@ -248,14 +248,14 @@ mod tests {
     #[test]
     fn addresses_of_the_name_and_its_aliases() {
         let one = record(ASKED, 1, 60, &[10, 0, 0, 1]);
-        assert_eq!(said(OK, [1, 0], &[one]), Some(Answer::Addresses(vec![[10, 0, 0, 1].into()], 60)));
+        assert_eq!(said(OK, [1, 0], &[one]), Some(Reply::Addresses(vec![[10, 0, 0, 1].into()], 60)));
         let alias = record(ASKED, 5, 30, b"\x01c\0");
         let there = record(b"\x01c\0", 1, 60, &[10, 0, 0, 2]);
         let strange = record(b"\x01x\0", 1, 60, &[10, 0, 0, 3]);
-        let led = Some(Answer::Addresses(vec![[10, 0, 0, 2].into()], 30));
+        let led = Some(Reply::Addresses(vec![[10, 0, 0, 2].into()], 30));
         assert_eq!(said(OK, [3, 0], &[alias.clone(), strange.clone(), there.clone()]), led);
         assert_eq!(said(OK, [2, 0], &[there, alias.clone()]), led, "in any order");
-        let none = Some(Answer::NoData { is_alias: true, negative: None });
+        let none = Some(Reply::NoData { is_alias: true, negative: None });
         assert_eq!(said(OK, [2, 0], &[alias, strange]), none);
     }
 
@@ -267,10 +267,10 @@ mod tests {
         let count = u16::try_from(chain.len()).unwrap();
         let end = record(&label(20), 1, 60, &[10, 0, 0, 1]);
         let led = said(OK, [count + 1, 0], &[chain.concat(), end]);
-        assert_eq!(led, Some(Answer::Addresses(vec![[10, 0, 0, 1].into()], 60)));
+        assert_eq!(led, Some(Reply::Addresses(vec![[10, 0, 0, 1].into()], 60)));
         chain.push(record(&label(20), 5, 60, &label(0)));
         let looped = said(OK, [count + 1, 0], &chain);
-        assert_eq!(looped, Some(Answer::NoData { is_alias: true, negative: None }));
+        assert_eq!(looped, Some(Reply::NoData { is_alias: true, negative: None }));
     }
 
     #[test]
@@ -279,17 +279,17 @@ mod tests {
             let data = [b"\x01n\0\x01r\0" as &[u8], &[0; 16], &minimum.to_be_bytes()].concat();
             record(b"\x04test\0", 6, ttl, &data)
         };
-        assert_eq!(said(OK | 3, [0, 1], &[soa(60, 20)]), Some(Answer::NoName { negative: Some(20) }));
-        assert_eq!(said(OK, [0, 1], &[soa(7, 20)]), Some(Answer::NoData { is_alias: false, negative: Some(7) }));
-        assert_eq!(said(OK, [0, 0], &[]), Some(Answer::NoData { is_alias: false, negative: None }));
+        assert_eq!(said(OK | 3, [0, 1], &[soa(60, 20)]), Some(Reply::NoName { negative: Some(20) }));
+        assert_eq!(said(OK, [0, 1], &[soa(7, 20)]), Some(Reply::NoData { is_alias: false, negative: Some(7) }));
+        assert_eq!(said(OK, [0, 0], &[]), Some(Reply::NoData { is_alias: false, negative: None }));
     }
 
     #[test]
     fn what_is_no_answer() {
-        assert_eq!(said(OK | 2, [0, 0], &[]), Some(Answer::Rejected("SERVFAIL")));
-        assert_eq!(said(0x8100, [0, 0], &[]), Some(Answer::Rejected("a referral")));
-        assert_eq!(said(OK | 0x200, [0, 0], &[]), Some(Answer::Truncated));
-        assert_eq!(said(OK, [3, 0], &[b"\xc0\x2e\0".to_vec()]), Some(Answer::Rejected("nonsense")));
+        assert_eq!(said(OK | 2, [0, 0], &[]), Some(Reply::Rejected("SERVFAIL")));
+        assert_eq!(said(0x8100, [0, 0], &[]), Some(Reply::Rejected("a referral")));
+        assert_eq!(said(OK | 0x200, [0, 0], &[]), Some(Reply::Truncated));
+        assert_eq!(said(OK, [3, 0], &[b"\xc0\x2e\0".to_vec()]), Some(Reply::Rejected("nonsense")));
         assert_eq!(said(0x0180, [0, 0], &[]), None, "a question");
         let (question, other) = (question(), Question::new("b.test", RecordType::A, false).unwrap());
         let mut reply = reply(&question, OK, [0, 0], &[]);
@@ -307,6 +307,6 @@ mod tests {
         let (question, many) = (question(), vec![one; 4000].concat());
         let mut reply = reply(&question, OK, [4000, 0], &many);
         reply.truncate(LONGEST);
-        assert!(matches!(question.answer(&reply), Some(Answer::Addresses(some, 60)) if some.len() == MOST_ADDRESSES));
+        assert!(matches!(question.answer(&reply), Some(Reply::Addresses(some, 60)) if some.len() == MOST_ADDRESSES));
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
 
-use super::ask::{Asked, Heard};
+use super::ask::{Heard, Inquiry};
 use super::candidates::Candidates;
-use super::message::{Answer, Question};
+use super::message::{Question, Reply};
 use super::resolv::Conf;
 use crate::origin::dial::is_exhausted;
 
@@ -47,7 +47,7 @@ pub(super) struct Addresses {
     /// Seconds.
     pub(super) ttl: u32,
     /// The other family may still answer.
-    pub(super) rest: Option<Asked>,
+    pub(super) rest: Option<Inquiry>,
 }
 
 /// Why there are no addresses.
@@ -151,7 +151,7 @@ impl Search {
         let Some(questions) = self.families().map(question).collect() else {
             return Err(Failure::Nothing { negative: None, exists: false, ends: false });
         };
-        let asked = Asked::ask(server, questions, patience, self.conf.tcp).await;
+        let asked = Inquiry::ask(server, questions, patience, self.conf.tcp).await;
         let mut asked = asked.map_err(|error| self.unreachable(server, name, &error))?;
         let heard = asked.hear().await.map_err(|error| self.unreachable(server, name, &error))?;
         for (family, answer) in asked.answers() {
@@ -193,7 +193,7 @@ impl Search {
 }
 
 /// Waits for the other family too. All addresses that are known then.
-pub(super) async fn wait_for_rest(mut asked: Asked) -> (Vec<IpAddr>, u32) {
+pub(super) async fn wait_for_rest(mut asked: Inquiry) -> (Vec<IpAddr>, u32) {
     asked.hear_out().await;
     let all = judge(asked.server, asked.answers().filter_map(|(_, answer)| answer));
     all.map(|all| (all.addresses, all.ttl)).unwrap_or_default()
@@ -210,27 +210,27 @@ fn patience(conf: &Conf, turn: usize) -> Duration {
 }
 
 /// What the answers of one server mean together.
-fn judge<'a>(server: SocketAddr, answers: impl Iterator<Item = &'a Answer>) -> Result<Addresses, Failure> {
+fn judge<'a>(server: SocketAddr, answers: impl Iterator<Item = &'a Reply>) -> Result<Addresses, Failure> {
     let (mut addresses, mut ttl, mut rejected) = (Vec::new(), u32::MAX, None);
     let (mut negative, mut exists, mut is_alias, mut is_named, mut is_half) =
         (Some(MOST_NEGATIVE), false, false, true, false);
     for answer in answers {
-        is_half |= !matches!(answer, Answer::Addresses(..));
+        is_half |= !matches!(answer, Reply::Addresses(..));
         match answer {
-            Answer::Addresses(some, seconds) => {
+            Reply::Addresses(some, seconds) => {
                 addresses.extend(some);
                 ttl = ttl.min(*seconds);
             }
-            Answer::NoData { is_alias: also, negative: term } => {
+            Reply::NoData { is_alias: also, negative: term } => {
                 (exists, is_alias) = (true, is_alias || *also);
                 negative = shorter(negative, *term);
             }
-            Answer::NoName { negative: term } => {
+            Reply::NoName { negative: term } => {
                 is_named = false;
                 negative = shorter(negative, *term);
             }
-            Answer::Rejected(said) => (rejected, negative) = (Some(*said), None),
-            Answer::Truncated => negative = None,
+            Reply::Rejected(said) => (rejected, negative) = (Some(*said), None),
+            Reply::Truncated => negative = None,
         }
     }
     if !addresses.is_empty() {

@@ -11,13 +11,13 @@ use crate::config::Config;
 use crate::rules::Rules;
 
 /// The log stands first: whatever the others decide, it is told.
-pub(crate) type House = (Option<Log>, Clients, Destinations, Option<Reverse>);
+pub(crate) type Policies = (Option<Log>, Clients, Destinations, Option<Reverse>);
 
 /// The proxy of one worker.
-pub(crate) type Proxy = sluicegate::Proxy<House>;
+pub(crate) type Proxy = sluicegate::Proxy<Policies>;
 
 /// All of it.
-pub(crate) fn house(config: &Config, log: Option<Arc<AccessLog>>) -> House {
+pub(crate) fn policies(config: &Config, log: Option<Arc<AccessLog>>) -> Policies {
     let rules = || Arc::clone(&config.rules);
     (log.map(Log), Clients(rules()), Destinations(rules()), config.reverse.clone())
 }
