@@ -43,7 +43,7 @@ pub(crate) const MOVES: u8 = 16;
 pub(crate) enum Alarm {
     /// Its deadline has passed.
     Overdue,
-    /// The proxy has stopped: everything ends.
+    /// The proxy has stopped and everything ends, or this connection was told to.
     Stopped,
 }
 
@@ -54,7 +54,7 @@ pub(crate) enum IdleAlarm {
     Overdue,
     /// It is to leave: the proxy is stopping, or somebody else needs the place.
     Leave,
-    /// The proxy has stopped: everything ends.
+    /// The proxy has stopped and everything ends, or this connection was told to.
     Stopped,
 }
 
@@ -65,6 +65,7 @@ const NEWCOMER: u32 = 1000;
 #[derive(Debug)]
 pub(crate) struct Flow {
     clock: Arc<Clock>,
+    id: u64,
     client: SocketAddr,
     /// Milliseconds of the clock.
     deadline: AtomicU64,
@@ -79,6 +80,8 @@ pub(crate) struct Flow {
     source: AtomicU8,
     /// Its place is needed by somebody else.
     gives_way: AtomicBool,
+    /// It is to end at once.
+    is_aborted: AtomicBool,
     /// Connections to origins are, or were, kept for this client alone.
     keeps_origins: AtomicBool,
     /// Moves since it last waited, see [`Flow::is_spent`].
@@ -88,14 +91,16 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    fn new(clock: Arc<Clock>, client: SocketAddr) -> Self {
+    fn new(clock: Arc<Clock>, id: u64, client: SocketAddr) -> Self {
         Self {
             up: Way::default(),
             down: Way::default(),
             began: clock.coarse(),
             since: AtomicU32::new(clock.coarse()),
             gives_way: AtomicBool::new(false),
+            is_aborted: AtomicBool::new(false),
             clock,
+            id,
             client,
             deadline: AtomicU64::new(deadline::NEVER),
             period: AtomicU64::new(deadline::NEVER),
@@ -237,6 +242,15 @@ impl Flow {
         goes
     }
 
+    /// Has it end at once, as if the proxy had stopped, unless it has been told so before.
+    fn abort(&self) -> bool {
+        let ends = !self.is_aborted.swap(true, Relaxed);
+        if ends {
+            self.waker.wake();
+        }
+        ends
+    }
+
     fn has_to_go(&self) -> bool {
         self.gives_way.load(Relaxed) && self.quiet().is_some()
     }
@@ -257,7 +271,7 @@ impl Flow {
     }
 
     fn alarmed(&self) -> Option<Alarm> {
-        if self.clock.is_aborted() {
+        if self.clock.is_aborted() || self.is_aborted.load(Relaxed) {
             return Some(Alarm::Stopped);
         }
         (self.deadline.load(Relaxed) <= self.clock.millis()).then_some(Alarm::Overdue)

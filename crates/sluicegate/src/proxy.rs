@@ -218,6 +218,24 @@ impl<P: Policy> Proxy<P> {
         self.worker.flows.states()
     }
 
+    /// Ends the connections of this worker at once for whose state `wanted` says so; how many they are. What was under way on
+    /// one is reset on both sides, so that nothing that was cut looks complete, and is told to [`Policy::ended`] as
+    /// [`Ended::Stopped`](crate::Ended::Stopped); who waits for nothing may get a FIN. Each ends as soon as its runtime polls it.
+    ///
+    /// A state is older than the decision: the connection may meanwhile serve another request. Its
+    /// [`id`](ConnectionState::id) is its own for ever.
+    ///
+    /// ```
+    /// # let proxy = sluicegate::Proxy::new();
+    /// let banned: std::net::IpAddr = "192.0.2.1".parse()?;
+    /// let ended = proxy.abort_where(|connection| connection.client.ip() == banned);
+    /// # assert_eq!(ended, 0);
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
+    pub fn abort_where(&self, wanted: impl Fn(&ConnectionState) -> bool) -> usize {
+        self.worker.flows.abort_where(wanted)
+    }
+
     /// Asks the policy, and how many the client has; who may not be here is told so.
     fn is_welcome(&self, client: &impl Transport, who: &Client) -> bool {
         let shared = &self.worker.shared;

@@ -255,7 +255,8 @@ pub enum Ended {
     ClientGone(Hangup),
     /// A deadline passed, and it was the client's turn; or nothing moved in a tunnel.
     Deadline,
-    /// The proxy was stopped, or the connection's future was dropped.
+    /// The proxy was stopped, the connection was told to end ([`Proxy::abort_where`](crate::Proxy::abort_where)), or its
+    /// future was dropped.
     Stopped,
     /// A policy failed: it panicked, took too long, or gave an answer that could not be sent whole.
     PolicyFailed,

@@ -112,6 +112,8 @@ pub(crate) struct Shared<P> {
     pub(crate) bulk: Arc<Semaphore>,
     pub(crate) listeners: Mutex<Vec<SocketAddr>>,
     next_id: AtomicU64,
+    /// How many client connections there have been.
+    connections: Arc<AtomicU64>,
 }
 
 impl<P: Policy> Shared<P> {
@@ -138,6 +140,7 @@ impl<P: Policy> Shared<P> {
             bulk,
             listeners,
             next_id,
+            connections: Arc::default(),
         }
     }
 
@@ -220,7 +223,7 @@ impl<P: Policy> Worker<P> {
     pub(crate) fn new(shared: Arc<Shared<P>>) -> Self {
         let limits = &shared.limits;
         let pipes = Arc::new(Pipes::new(Arc::clone(&shared.bulk)));
-        let flows = Arc::new(Flows::new());
+        let flows = Arc::new(Flows::new(Arc::clone(&shared.connections)));
         shared.crowd.join(&flows);
         Self {
             client_buffers: Pool::new(limits.client_buffer, KEPT_BUFFERS, Arc::clone(&pipes)),

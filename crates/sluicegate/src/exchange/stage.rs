@@ -62,7 +62,7 @@ pub(crate) fn play(setting: &Setting, play: impl FnOnce(Running<'_>, &mut Stage)
     let limits = &setting.limits;
     let (near_client, client) = pair(setting.wire);
     let (near_origin, origin) = pair(setting.wire);
-    let flows = Arc::new(Flows::new());
+    let flows = Arc::new(Flows::new(Arc::default()));
     let flow: Entered = flows.enter("127.0.0.1:1".parse().unwrap());
     let (pipe, worth) = setting.pipes;
     let pipes = Arc::new(Pipes::scripted(pipe, worth));

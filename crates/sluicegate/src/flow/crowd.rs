@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_longest_quiet_goes_first_and_nobody_who_works() {
-        let (crowd, flows) = (Crowd::default(), Arc::new(Flows::new()));
+        let (crowd, flows) = (Crowd::default(), Arc::new(Flows::new(Arc::default())));
         crowd.join(&flows);
         let enter = || flows.enter("127.0.0.1:1".parse().unwrap());
         let (busy, head, silent) = (enter(), enter(), enter());

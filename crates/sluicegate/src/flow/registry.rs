@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ use super::{ConnectionState, Flow, Phase};
 pub(crate) struct Flows {
     clock: Arc<Clock>,
     live: Mutex<Slab<Live>>,
+    /// How many connections all workers of the proxy have had.
+    ids: Arc<AtomicU64>,
     empty: tokio::sync::Notify,
 }
 
@@ -27,14 +29,22 @@ struct Live {
     host: Option<Arc<str>>,
 }
 
+impl Live {
+    fn state(&self) -> ConnectionState {
+        ConnectionState::of(&self.flow, self.host.as_deref().map(str::to_owned))
+    }
+}
+
 impl Flows {
-    pub(crate) fn new() -> Self {
-        Self { clock: Arc::new(Clock::new()), live: Mutex::default(), empty: tokio::sync::Notify::new() }
+    /// Of one worker; its proxy counts connections by `ids`.
+    pub(crate) fn new(ids: Arc<AtomicU64>) -> Self {
+        Self { clock: Arc::new(Clock::new()), live: Mutex::default(), ids, empty: tokio::sync::Notify::new() }
     }
 
     /// Registers a connection until the guard is dropped.
     pub(crate) fn enter(self: &Arc<Self>, client: SocketAddr) -> Entered {
-        let flow = Arc::new(Flow::new(Arc::clone(&self.clock), client));
+        let id = self.ids.fetch_add(1, Relaxed).wrapping_add(1);
+        let flow = Arc::new(Flow::new(Arc::clone(&self.clock), id, client));
         let key = self.lock().insert(Live { flow: Arc::clone(&flow), host: None });
         Entered { flows: Arc::clone(self), key, flow }
     }
@@ -51,8 +61,15 @@ impl Flows {
 
     /// What each of them is doing.
     pub(crate) fn states(&self) -> Vec<ConnectionState> {
-        let state = |Live { flow, host }: &Live| ConnectionState::of(flow, host.as_deref().map(str::to_owned));
-        self.lock().iter().map(|(_, live)| state(live)).collect()
+        self.lock().iter().map(|(_, live)| live.state()).collect()
+    }
+
+    /// Ends those at once whose state is `wanted`; how many they are. It is asked without the lock, so that it may look
+    /// at connections itself.
+    pub(crate) fn abort_where(&self, wanted: impl Fn(&ConnectionState) -> bool) -> usize {
+        let all: Vec<_> = self.lock().iter().map(|(_, live)| (live.state(), Arc::downgrade(&live.flow))).collect();
+        let wanted = all.into_iter().filter(|(state, _)| wanted(state));
+        wanted.filter_map(|(_, flow)| flow.upgrade()).filter(|flow| flow.abort()).count()
     }
 
     /// Those that may give way.

@@ -83,6 +83,8 @@ pub struct DirectionState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionState {
+    /// Which connection it is: the proxy counts them from 1, over all its workers, and gives no number twice.
+    pub id: u64,
     /// The client's address.
     pub client: SocketAddr,
     /// How long it has been there, to 0.1 s.
@@ -140,6 +142,7 @@ impl ConnectionState {
     pub(super) fn of(flow: &Flow, host: Option<String>) -> Self {
         let since = |then: u32| Duration::from_millis(flow.clock.coarse().wrapping_sub(then).into());
         Self {
+            id: flow.id,
             client: flow.client,
             age: since(flow.began),
             phase_age: since(flow.since.load(Relaxed)),

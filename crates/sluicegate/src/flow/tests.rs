@@ -13,7 +13,7 @@ fn entered(flows: &Arc<Flows>) -> Entered {
 
 #[test]
 fn touching_extends_and_the_sweep_decides() {
-    let flows = Arc::new(Flows::new());
+    let flows = Arc::new(Flows::new(Arc::default()));
     let flow = entered(&flows);
     flow.wait(Phase::Head, Duration::from_secs(1));
     flows.sweep(Duration::from_millis(1000));
@@ -35,7 +35,7 @@ fn touching_extends_and_the_sweep_decides() {
 
 #[test]
 fn a_phase_has_its_age_and_its_source_and_leaves_neither_to_the_next() {
-    let flows = Arc::new(Flows::new());
+    let flows = Arc::new(Flows::new(Arc::default()));
     let flow = entered(&flows);
     let state = |at: u64| {
         flows.sweep(Duration::from_secs(at));
@@ -56,7 +56,7 @@ fn a_phase_has_its_age_and_its_source_and_leaves_neither_to_the_next() {
 
 #[test]
 fn a_stop_ends_the_idle_first() {
-    let flows = Arc::new(Flows::new());
+    let flows = Arc::new(Flows::new(Arc::default()));
     let flow = entered(&flows);
     flows.drain();
     assert_eq!(polled(flow.idle_alarm()), Poll::Ready(IdleAlarm::Leave));
@@ -70,7 +70,7 @@ fn a_stop_ends_the_idle_first() {
 
 #[test]
 fn who_waits_for_whom_can_be_seen() {
-    let flows = Arc::new(Flows::new());
+    let flows = Arc::new(Flows::new(Arc::default()));
     let flow = entered(&flows);
     flow.respond(BodySource::Origin, None);
     flow.count_request();

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod aborting;
 mod answers;
 mod backpressure;
 mod bodies;
