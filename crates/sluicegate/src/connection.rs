@@ -356,7 +356,11 @@ async fn bytes<C: Transport>(client: &C, flow: &Flow) -> Result<(), Option<IdleA
     // A stop ends who has asked for nothing. Of a client that was just taken from the queue only
     // the kernel knows that, yet: closing on its request would reset it.
     if alarm == IdleAlarm::Leave && client.is_stale(true) {
-        return pump::readable(client).await.map_err(|_| None);
+        // It may be less than a record of TLS.
+        return tokio::select! { biased;
+            readable = pump::readable(client) => readable.map_err(|_| None),
+            alarm = flow.alarm() => Err(Some(alarm.into())),
+        };
     }
     Err(Some(alarm))
 }

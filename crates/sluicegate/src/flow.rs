@@ -58,6 +58,15 @@ pub(crate) enum IdleAlarm {
     Stopped,
 }
 
+impl From<Alarm> for IdleAlarm {
+    fn from(alarm: Alarm) -> Self {
+        match alarm {
+            Alarm::Overdue => Self::Overdue,
+            Alarm::Stopped => Self::Stopped,
+        }
+    }
+}
+
 /// Who has just come is not quiet yet, nor is a head that has just begun: a round trip, or a packet that was lost once.
 const NEWCOMER: u32 = 1000;
 
@@ -279,11 +288,7 @@ impl Flow {
 
     /// A deadline goes before an order to leave.
     fn dismissed(&self, leaves: bool) -> Option<IdleAlarm> {
-        match self.alarmed() {
-            Some(Alarm::Stopped) => Some(IdleAlarm::Stopped),
-            Some(Alarm::Overdue) => Some(IdleAlarm::Overdue),
-            None => leaves.then_some(IdleAlarm::Leave),
-        }
+        self.alarmed().map(IdleAlarm::from).or(leaves.then_some(IdleAlarm::Leave))
     }
 
     /// Whether any alarm may ring.

@@ -68,8 +68,8 @@
 //! 3. `admit` is asked. The next request of this client is not looked at before the response to this one has been written.
 //! 4. A kept connection is taken, or the origin looked up and dialled: `address` is asked.
 //! 5. Both bodies stream at once. A client that does not read stops its origin from being read; an origin that does not
-//!    read stops its client. Meanwhile a client that has gone is noticed in milliseconds (Linux; elsewhere, and for streams that are
-//!    no sockets, up to `client_buffer` bytes behind), and everything done for it is dropped.
+//!    read stops its client. Meanwhile a client that has gone is noticed in milliseconds (Linux; elsewhere, and for streams
+//!    whose [socket](transport::Stream::over) is not known, up to `client_buffer` bytes behind), and everything done for it is dropped.
 //! 6. [`Policy::ended`] is told; of what never became a request, [`Policy::refused`]. What was cut short ends in a reset and never looks
 //!    complete.
 //!

@@ -12,6 +12,7 @@ mod gone;
 mod into;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod scripted;
+mod socket;
 mod stream;
 mod tcp;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub(crate) use cut::Cut;
 pub use gone::Gone;
 pub(crate) use gone::Latch;
 pub use into::{IntoListener, IntoTransport};
+pub use socket::Socket;
 pub use stream::Stream;
 pub use tcp::{Listener, Tcp};
 pub use upstream::{Duplex, Upstream};

@@ -10,7 +10,7 @@ use super::dial::{Gate, failed};
 use super::{Lending, Reached, Resolver, directly};
 use crate::limits::Limits;
 use crate::record::{Client, Fault};
-use crate::transport::{Duplex, Tcp, Upstream};
+use crate::transport::{Duplex, Socket, Tcp, Upstream};
 
 /// Makes the connections to origins, instead of looking names up and dialling: through a parent proxy, in TLS, to an origin
 /// in the same process.
@@ -184,6 +184,13 @@ impl Connected {
     /// checked. `address` is what the log shows.
     pub fn named_by_operator(stream: impl Duplex + 'static, address: Option<SocketAddr>) -> Self {
         Self { stream: Upstream::stream(stream), address, lending: None, is_by_name: false }
+    }
+
+    /// The stream stands on `socket`, as one of TLS does: so it is tuned, watched and reset like a socket. A clone of it is
+    /// what the TLS library was given.
+    #[must_use]
+    pub fn over(self, socket: Socket) -> Self {
+        Self { stream: self.stream.over(socket), ..self }
     }
 
     /// It may serve every client's requests to the same host and port (in the same pool): it was chosen by nothing else.

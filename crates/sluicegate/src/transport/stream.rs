@@ -10,18 +10,24 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Hangup, Transport, Watch};
+use super::{Hangup, Socket, Tcp, Transport, Watch};
+use crate::limits::Limits;
 
 /// A stream that can only be used through `&mut`, behind a lock that no await is made under.
 ///
 /// Whether it has something to read is known by reading one byte ahead, which is kept here: so an idle one holds no
-/// buffer. Behind that byte nothing can be seen: an end that comes after bytes that nobody takes is noticed only once
-/// they have been taken.
+/// buffer.
+///
+/// With the [socket that it stands on](Stream::over), all that holds for a TCP connection holds for it: a peer that has
+/// gone is seen behind bytes that nobody has read, an abort resets the connection, and `Limits` tune the socket. Only a
+/// stream without one (a duplex pipe) is exempt: behind the byte ahead nothing can be seen, and an abort can only leave out
+/// the stream's own goodbye. What a TLS library holds of its own (rustls: `set_buffer_limit`) comes on top of the bound.
 ///
 /// Dropping it ends it as well as can be done without waiting: of TLS the peer is told by a close_notify. After
 /// [`Transport::abort`] it is not told, so that it notices the cut.
 pub struct Stream<S: AsyncRead + AsyncWrite + Send + Unpin> {
     inner: Mutex<Inner<S>>,
+    socket: Option<Socket>,
     is_aborted: AtomicBool,
 }
 
@@ -43,9 +49,22 @@ enum Ahead {
 }
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream<S> {
-    /// Wraps `stream`.
+    /// Wraps `stream`, of which nothing else is known.
     pub fn new(stream: S) -> Self {
-        Self { inner: Mutex::new(Inner { stream, ahead: Ahead::Nothing }), is_aborted: AtomicBool::new(false) }
+        let inner = Mutex::new(Inner { stream, ahead: Ahead::Nothing });
+        Self { inner, socket: None, is_aborted: AtomicBool::new(false) }
+    }
+
+    /// The stream stands on `socket`, by whatever is between: bytes that it reads come from there.
+    #[must_use]
+    pub fn over(mut self, socket: Socket) -> Self {
+        self.socket = Some(socket);
+        self
+    }
+
+    /// The socket that it stands on, if it has one.
+    pub(super) fn tcp(&self) -> Option<&Tcp> {
+        self.socket.as_ref().map(Socket::tcp)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<S>> {
@@ -67,6 +86,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             };
         }
         Poll::Ready(())
+    }
+
+    /// Ready if it is an end, or an error, that comes next.
+    fn poll_hangup(&mut self, watch: Watch, cx: &mut Context<'_>) -> Poll<Hangup> {
+        ready!(self.poll_ahead(cx));
+        match self.ahead {
+            Ahead::End if watch == Watch::Fin => Poll::Ready(Hangup::Fin),
+            Ahead::Failure(_) => Poll::Ready(Hangup::Reset),
+            // Its reader polls again when it has taken the byte.
+            _ => Poll::Pending,
+        }
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
@@ -141,29 +171,34 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Transport for Stream<S> {
     }
 
     async fn hangup(&self, watch: Watch) -> Hangup {
-        poll_fn(|cx| {
-            let mut inner = self.lock();
-            ready!(inner.poll_ahead(cx));
-            match inner.ahead {
-                Ahead::End if watch == Watch::Fin => Poll::Ready(Hangup::Fin),
-                Ahead::Failure(_) => Poll::Ready(Hangup::Reset),
-                // Its reader polls again when it has taken the byte.
-                _ => Poll::Pending,
-            }
-        })
-        .await
+        let ahead = poll_fn(|cx| self.lock().poll_hangup(watch, cx));
+        let Some(tcp) = self.tcp() else { return ahead.await };
+        tokio::select! { biased;
+            how = tcp.hangup(watch) => how,
+            how = ahead => how,
+        }
     }
 
-    fn is_stale(&self, _peek: bool) -> bool {
+    fn is_stale(&self, peek: bool) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         // Unconstrained: a task that has used its turn up would be told "not yet", whatever there is.
         let readable = pin!(tokio::task::unconstrained(poll_fn(|cx| self.lock().poll_ahead(cx))));
-        readable.poll(&mut cx).is_ready()
+        // What has come to the socket since the runtime's last look is not known to be nothing but TLS's own.
+        readable.poll(&mut cx).is_ready() || peek && self.tcp().is_some_and(|tcp| tcp.is_stale(true))
     }
 
-    /// Dropping such a stream without a shutdown is all that can be done.
+    fn serve_client(&self, limits: &Limits) {
+        if let Some(tcp) = self.tcp() {
+            tcp.serve_client(limits);
+        }
+    }
+
+    /// Without a socket, dropping it without a shutdown is all that can be done.
     fn abort(&self) {
         self.is_aborted.store(true, Relaxed);
+        if let Some(tcp) = self.tcp() {
+            tcp.abort();
+        }
     }
 }
 

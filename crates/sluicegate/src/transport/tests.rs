@@ -3,15 +3,16 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::scripted;
-use super::{Hangup, Stream, Tcp, Transport, Watch};
+use super::{Hangup, Socket, Stream, Tcp, Transport, Watch};
 use crate::limits::{Limits, Tuning};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -177,6 +178,7 @@ async fn tcp_pair() -> (Tcp, Tcp) {
     (client.unwrap(), Tcp::new(accepted.unwrap().0).unwrap())
 }
 
+/// Client and server, over sockets that are known.
 async fn tls_pair() -> (Stream<Box<dyn Duplex>>, Stream<Box<dyn Duplex>>) {
     use tokio_rustls::rustls::{self, pki_types::ServerName};
     let made = rcgen::generate_simple_self_signed(["origin.test".to_owned()]).unwrap();
@@ -192,16 +194,18 @@ async fn tls_pair() -> (Stream<Box<dyn Duplex>>, Stream<Box<dyn Duplex>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let connecting = async {
-        let tcp = TcpStream::connect(address).await.unwrap();
+        let socket = Socket::new(TcpStream::connect(address).await.unwrap()).unwrap();
         let name = ServerName::try_from("origin.test").unwrap();
-        tokio_rustls::TlsConnector::from(Arc::new(client)).connect(name, tcp).await.unwrap()
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+        (connector.connect(name, socket.clone()).await.unwrap(), socket)
     };
     let accepting = async {
-        let tcp = listener.accept().await.unwrap().0;
-        tokio_rustls::TlsAcceptor::from(Arc::new(server)).accept(tcp).await.unwrap()
+        let socket = Socket::new(listener.accept().await.unwrap().0).unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server));
+        (acceptor.accept(socket.clone()).await.unwrap(), socket)
     };
-    let (client, server) = tokio::join!(connecting, accepting);
-    (Stream::new(Box::new(client)), Stream::new(Box::new(server)))
+    let ((client, near), (server, far)) = tokio::join!(connecting, accepting);
+    (Stream::new(Box::new(client) as _).over(near), Stream::new(Box::new(server) as _).over(far))
 }
 
 trait Duplex: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
@@ -252,6 +256,17 @@ fn tls() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn tls_sees_its_peer_go() {
+    on_both(|| {
+        watching(async || {
+            let (client, server) = tls_pair().await;
+            (server, client)
+        })
+    });
+}
+
+#[test]
 fn scripted() {
     on_both(|| async {
         let (a, b) = scripted::pair(1000);
@@ -279,6 +294,31 @@ async fn what_is_stale_is_stale_to_a_task_that_has_used_its_turn_up() {
         Poll::Ready(near.is_stale(false))
     });
     assert!(stale.await);
+}
+
+/// An error that comes with the byte behind which it stands, and would look like an end afterwards.
+#[tokio::test]
+async fn an_error_behind_the_byte_ahead_is_not_lost() {
+    struct Failing(u8);
+    impl tokio::io::AsyncRead for Failing {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            room: &mut tokio::io::ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            self.0 += 1;
+            Poll::Ready(match self.0 {
+                1 => Ok(room.put_slice(b"x")),
+                2 => Err(io::ErrorKind::ConnectionReset.into()),
+                _ => Ok(()),
+            })
+        }
+    }
+    let stream = Stream::new(tokio::io::join(Failing(0), tokio::io::sink()));
+    crate::pump::readable(&stream).await.unwrap();
+    assert_eq!(read(&stream, 10).await.unwrap(), b"x");
+    assert_eq!(timeout(SOON, stream.hangup(Watch::Reset)).await.unwrap(), Hangup::Reset);
+    assert!(read(&stream, 10).await.is_err());
 }
 
 /// A cut that looks like an end, or an end like a cut.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Hangup, Stream, Tcp, Transport, Watch};
+use super::{Hangup, Socket, Stream, Tcp, Transport, Watch};
 use crate::limits::Tuning;
 use crate::pipe::kernel::Conduit;
 
@@ -32,15 +32,30 @@ impl Upstream {
 
     /// What a connector has made gets what the proxy's own sockets have.
     pub(crate) fn tune(&self, tuning: Tuning) {
-        if let Self::Tcp(tcp) = self {
+        if let Some(tcp) = self.tcp() {
             tcp.tune(tuning);
         }
     }
 
     /// From here on, more may be sent than an origin that is well need read.
     pub(crate) fn wait_for_reader(&self) {
-        if let Self::Tcp(tcp) = self {
+        if let Some(tcp) = self.tcp() {
             tcp.wait_for_reader();
+        }
+    }
+
+    /// A stream stands on `socket`; a socket stands on itself.
+    pub(crate) fn over(self, socket: Socket) -> Self {
+        match self {
+            Self::Stream(stream) => Self::Stream(stream.over(socket)),
+            tcp @ Self::Tcp(_) => tcp,
+        }
+    }
+
+    fn tcp(&self) -> Option<&Tcp> {
+        match self {
+            Self::Tcp(tcp) => Some(tcp),
+            Self::Stream(stream) => stream.tcp(),
         }
     }
 }

@@ -1,15 +1,19 @@
 //! Streams that are not sockets: TLS, a duplex pipe. What holds for a socket holds for them.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
-use sluicegate::transport::Stream;
+use sluicegate::transport::{Socket, Stream};
 use sluicegate::{Client, Connected, Connecting, Connector, Dial, Limits, Policy, Proxy};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use tokio_rustls::client::TlsStream;
 
 use crate::embedding::{on_both, until};
-use crate::support::{Origin, Tls, ok};
+use crate::support::{Origin, PATIENCE, Tls, ok, settled};
 
 /// Anything that reads and writes.
 trait Any: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -125,6 +129,114 @@ fn a_stream_to_an_origin_is_kept_while_it_is_well() {
                 origin.has_gone_on.notified().await;
             }
             assert_eq!(origin.made.load(SeqCst), connections, "{behind:?}");
+        }
+    });
+}
+
+/// A client over TLS, over TCP, and its TCP connection.
+async fn over_tcp(proxy: &Proxy<impl Policy>, tls: &Tls) -> TlsStream<TcpStream> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (near, far) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+    let socket = Socket::new(far.unwrap().0).unwrap();
+    let (near, far) = tokio::join!(tls.connect(near.unwrap()), tls.accept(socket.clone()));
+    let (one, far) = (proxy.clone(), Stream::new(far).over(socket));
+    tokio::spawn(async move { one.serve_connection(far, Client::in_process().over_tls()).await });
+    near
+}
+
+/// A client's going was hidden behind what it had pipelined, until the origin answered.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_reset_beneath_tls_is_noticed_behind_what_was_pipelined() {
+    on_both(|| async {
+        let (proxy, origin) = (Proxy::new(), Origin::start(|_, wire| drop(wire.rest())));
+        let mut client = over_tcp(&proxy, &Tls::new()).await;
+        client.write_all(format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", origin.url("/")).as_bytes()).await.unwrap();
+        client.write_all(&[b'x'; 60_000]).await.unwrap();
+        client.flush().await.unwrap();
+        let proxy_reads = proxy.clone();
+        let full = tokio::task::spawn_blocking(move || {
+            settled("what is read of the client", || proxy_reads.connections().iter().map(|one| one.up.taken).sum())
+        });
+        assert!(full.await.unwrap() < 60_000, "all of it has been read");
+        socket2::SockRef::from(client.get_ref().0).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        let gone = async {
+            while proxy.connection_count() > 0 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, gone).await.expect("it is noticed");
+    });
+}
+
+/// What was cut short looked like a clean end to whoever does not insist on a close_notify.
+#[test]
+fn what_is_cut_short_over_tls_ends_in_a_reset() {
+    on_both(|| async {
+        let origin = Origin::start_owned(|_, mut wire| {
+            wire.head();
+            wire.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsome");
+            wire.reset();
+        });
+        let mut client = over_tcp(&Proxy::new(), &Tls::new()).await;
+        client.write_all(format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", origin.url("/")).as_bytes()).await.unwrap();
+        let error = loop {
+            match client.read_u8().await {
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+    });
+}
+
+/// The same towards an origin: half a request looked like a whole connection's end.
+#[test]
+fn a_request_cut_short_over_tls_ends_in_a_reset() {
+    struct Over(Tls, Arc<Notify>);
+    impl Connector for Over {
+        fn connect<'a>(&'a self, _: Dial<'a>) -> Connecting<'a> {
+            Box::pin(async move {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let (near, far) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+                let socket = Socket::new(near.unwrap()).unwrap();
+                let (near, far) = tokio::join!(self.0.connect(socket.clone()), self.0.accept(far.unwrap().0));
+                tokio::spawn(hear(far, Arc::clone(&self.1)));
+                Ok(Connected::named_by_operator(near, None).over(socket))
+            })
+        }
+    }
+    async fn hear(mut stream: impl Any, cut: Arc<Notify>) {
+        until(&mut stream, b"half").await;
+        // The client goes once the origin has what it sent.
+        cut.notify_one();
+        let error = stream.read_u8().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+        cut.notify_one();
+    }
+    on_both(|| async {
+        let cut = Arc::default();
+        let proxy = Proxy::builder().connector(Over(Tls::new(), Arc::clone(&cut))).build().unwrap();
+        let mut client = over_duplex(&proxy).await;
+        client.write_all(b"POST http://origin/ HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf").await.unwrap();
+        cut.notified().await;
+        drop(client);
+        cut.notified().await;
+    });
+}
+
+/// A stop looked like an attack to a client that insists on a close_notify.
+#[test]
+fn at_a_stop_tls_is_told_the_end() {
+    on_both(|| async {
+        let (proxy, origin) = (Proxy::new(), Origin::answering(|_| ok("served")));
+        let mut idle = over_tcp(&proxy, &Tls::new()).await;
+        let mut served = over_tcp(&proxy, &Tls::new()).await;
+        assert!(ask(&mut served, &origin.url("/")).await.ends_with("served"));
+        assert_eq!(proxy.drain(PATIENCE).await, 0);
+        for client in [&mut idle, &mut served] {
+            assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "a close_notify, not a bare end");
         }
     });
 }
