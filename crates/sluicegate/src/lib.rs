@@ -117,7 +117,7 @@
 //! # The modules
 //!
 //! Each uses only those above it; ARCHITECTURE.md walks through them: [`limits`], [`flow`], `pipe`, [`transport`], `pump`, [`record`],
-//! `message`, [`policy`], `origin`, `worker`, `exchange`, `tunnel`, `close`, `connection`, [`proxy`].
+//! `message`, [`policy`], `origin`, `worker`, `serve`, `front`, [`proxy`].
 
 #![cfg_attr(
     any(test, fuzzing),
@@ -151,13 +151,9 @@ mod origin;
 
 mod worker;
 
-mod exchange;
+mod serve;
 
-mod tunnel;
-
-mod close;
-
-mod connection;
+mod front;
 
 pub mod proxy;
 
@@ -170,7 +166,7 @@ pub mod names {
 /// What the fuzzer calls.
 #[cfg(fuzzing)]
 pub mod fuzzing {
-    pub use crate::exchange::oracle::exchange;
+    pub use crate::serve::exchange::oracle::exchange;
 }
 
 pub use flow::ConnectionState;

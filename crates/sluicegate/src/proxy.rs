@@ -13,13 +13,14 @@ use tokio::sync::OwnedSemaphorePermit;
 
 pub use serve::Serve;
 
-use crate::connection::{self, connection};
 use crate::flow::{ConnectionState, TICK};
+use crate::front::h1::{self, connection};
 use crate::limits::{LimitError, Limits};
 use crate::message::answer;
 use crate::origin::Connector;
 use crate::policy::{AllowAll, Policy};
 use crate::record::{Client, Fault};
+use crate::serve::story;
 use crate::transport::{IntoListener, IntoTransport, Transport};
 use crate::worker::{Shared, Worker};
 
@@ -251,7 +252,7 @@ impl<P: Policy> Proxy<P> {
             }
         };
         let given = fault.as_ref().map_or(0, |fault| turn_away(client, fault));
-        connection::turned_away(&self.worker, who, fault.as_ref(), given);
+        story::turned_away(&self.worker, who, fault.as_ref(), given);
         // Whoever has asked for its end in `accept` is told.
         who.leave();
         false
@@ -301,7 +302,7 @@ impl<P: Policy> Proxy<P> {
 /// while it works. The runtime's own bookkeeping comes on top.
 #[must_use]
 pub fn future_sizes() -> (usize, usize) {
-    connection::sizes()
+    h1::sizes()
 }
 
 /// One try at saying why, and how many bytes that was; a client that may not be here is not waited for.

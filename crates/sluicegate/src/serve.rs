@@ -1,31 +1,95 @@
 //! One request: what it asks, the way to its origin, the exchange, and how it ended.
 
+pub(crate) mod exchange;
+pub(crate) mod story;
+mod tunnel;
+
+mod reply;
+
+mod own;
+
 use std::future::ready;
 use std::pin::pin;
 use std::sync::Arc;
 
 use sluicegate_http1::chunked::ChunkLimits;
 use sluicegate_http1::keep_alive::KeepAlive;
-use sluicegate_http1::{Authority, Framing, Malformed, RequestHead, Target, framing, login, target};
+use sluicegate_http1::{Authority, Framing, Malformed, RequestHead, ResponseHead, Target, framing, login, target};
 
-use super::reply::Pipes;
-use super::story::Story;
-use super::{Busy, Cx, Next};
-use crate::close;
-use crate::exchange::{Answered, Asked, Exchange, Larger, Responder, Stop, attend};
-use crate::flow::{Deadline, Phase};
+use self::exchange::{Answered, Asked, Exchange, Larger, Responder, Stop, attend};
+use self::reply::Pipes;
+use self::story::Story;
+use crate::flow::{Deadline, Entered, Phase};
 use crate::message::answer;
 use crate::message::edits::{Edits, Room};
 use crate::message::forward::{self, MaxForwards, Offers, RequestRoute};
 use crate::origin::{self, Asking, Dial, Kept, Reached};
 use crate::pipe::{Encoding, Pipe};
 use crate::policy::{Policy, Request, Route, Verdict, host_field};
-use crate::pump;
-use crate::record::{Ended, Fault, Members};
+use crate::record::{Client, Ended, Fault, Members};
 use crate::transport::{Cut, Transport, Upstream};
+use crate::worker::{Share, Worker};
+
+/// What every step of a connection needs, and none changes.
+pub(crate) struct Cx<'a, C, P> {
+    pub(crate) worker: &'a Worker<P>,
+    pub(crate) client: &'a C,
+    pub(crate) who: &'a Client,
+    pub(crate) flow: &'a Entered,
+}
+
+/// The working state of a connection that is not idle.
+pub(crate) struct Busy<'w> {
+    pub(crate) request: Pipe<'w>,
+    pub(crate) response: Pipe<'w>,
+    pub(crate) head: RequestHead,
+    pub(crate) response_head: ResponseHead,
+    /// The origin's connection of the request before, for the next one.
+    pub(crate) last: Option<Kept>,
+    /// The request, or its first byte, had come before the response to the one before it was through.
+    pub(crate) is_pipelined: bool,
+    /// The host that its flow shows.
+    pub(crate) shown: Option<Arc<str>>,
+    /// Which members of the policy have been asked about the present request.
+    pub(crate) asked: Members,
+    /// Its share of `Limits::max_memory`, while it may hold anything.
+    pub(crate) memory: Share<'w>,
+}
+
+/// A working state that waits for the next request without a share of the memory may hold this much, in bytes.
+const KEPT_HEADS: usize = 8 * 1024;
+
+impl Busy<'_> {
+    /// Gives the memory of large heads back: what is kept is not to count.
+    pub(crate) fn shrink(&mut self) {
+        let heads = self.head.capacity().saturating_add(self.response_head.capacity());
+        let staged = self.request.capacity().saturating_add(self.response.capacity());
+        if heads.saturating_add(staged) > KEPT_HEADS {
+            self.head.shrink();
+            self.response_head.shrink();
+            self.request.shrink();
+            self.response.shrink();
+        }
+    }
+}
+
+/// What follows an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Another request.
+    Again,
+    /// A clean end, after what has been written has arrived.
+    Close,
+    /// The end of a connection on which nothing is owed.
+    Gone,
+    /// A reset: what the client got must not look complete.
+    Abort,
+    /// Nothing to do for now, and nothing is held.
+    Idle,
+}
 
 /// Serves the request whose head is complete.
-pub(super) async fn serve<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Next {
+pub(crate) async fn serve<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Next {
     let Busy { request, response, head, response_head, last, is_pipelined, shown, asked, memory } = busy;
     let mut story = Story::begin(cx, head, asked);
     let larger = Larger::new(cx.worker.limits(), cx.worker.shared.memory.as_ref());
@@ -54,7 +118,7 @@ pub(super) async fn serve<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: 
 }
 
 /// Answers what was not even a request, and ends the connection.
-pub(super) async fn refuse<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>, fault: Fault) -> Next {
+pub(crate) async fn refuse<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>, fault: Fault) -> Next {
     let Busy { request, response, head, response_head, last, is_pipelined, asked, memory, .. } = busy;
     let mut story = Story::begin(cx, head, asked);
     let larger = Larger::new(cx.worker.limits(), cx.worker.shared.memory.as_ref());
@@ -62,25 +126,6 @@ pub(super) async fn refuse<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy:
     let next = pipes.fault(cx, &mut story, head, fault).await;
     story.tell();
     next
-}
-
-/// Says that there is no memory for a request, without taking a byte of it.
-pub(super) async fn no_memory<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, head: &RequestHead) -> Next {
-    let mut asked = Members::new();
-    let mut story = Story::begin(cx, head, &mut asked);
-    story.told.status = 503;
-    story.fault = Some(Fault::Capacity);
-    story.ended = Ended::Refused;
-    let answer = answer::fault(&Fault::Capacity, " (all memory that it may use is in use)").to_bytes();
-    let sent = tokio::select! { biased;
-        sent = pump::write_once(cx.client, &answer, cx.flow.downward()) => sent.is_ok(),
-        _ = cx.flow.alarm() => false,
-    };
-    story.tell();
-    if sent {
-        close::unread(cx.client, cx.worker.limits(), cx.flow).await;
-    }
-    Next::Abort
 }
 
 /// A request that has passed every check that needs nothing but its head.

@@ -8,7 +8,6 @@ use sluicegate_http1::{Framing, RequestHead, Version};
 use super::reply::{Pipes, may_go_on};
 use super::story::Story;
 use super::{Cx, Next};
-use crate::exchange::{Stop, attend};
 use crate::flow::{BodySource, Lane};
 use crate::message::body::{Body, Producer};
 use crate::message::response::Response;
@@ -16,6 +15,7 @@ use crate::pipe::{Encoding, Pipe};
 use crate::policy::Policy;
 use crate::pump::{self, End, Supply};
 use crate::record::{Ended, Fault};
+use crate::serve::exchange::{Stop, attend};
 use crate::transport::{Hangup, Transport};
 
 impl Pipes<'_, '_> {

@@ -1,10 +1,7 @@
 //! One client, from accept to close: wait without a buffer, read a head, serve it, and again.
 //! Request N+1 is not looked at before response N has been written.
 
-mod own;
-mod reply;
-mod serve;
-mod story;
+pub(crate) mod close;
 
 use std::io;
 use std::ops::Deref;
@@ -15,75 +12,18 @@ use futures_util::FutureExt;
 use sluicegate_http1::{HeadLimits, Malformed, Received, RequestHead, ResponseHead};
 use tokio::sync::OwnedSemaphorePermit;
 
-pub(crate) use self::story::turned_away;
-use crate::close::{self, Lingered};
-use crate::exchange::watch;
+use self::close::Lingered;
 use crate::flow::{Alarm, Deadline, Entered, Flow, IdleAlarm, Phase};
-use crate::origin::Kept;
+use crate::message::answer;
 use crate::pipe::Pipe;
 use crate::policy::{AllowAll, Policy};
 use crate::pump;
-use crate::record::{Client, Fault, Members};
+use crate::record::{Client, Ended, Fault, Members};
+use crate::serve::exchange::watch;
+use crate::serve::story::Story;
+use crate::serve::{self, Busy, Cx, Next};
 use crate::transport::{Tcp, Transport};
 use crate::worker::{Share, Worker};
-
-/// What every step of a connection needs, and none changes.
-pub(crate) struct Cx<'a, C, P> {
-    pub(crate) worker: &'a Worker<P>,
-    pub(crate) client: &'a C,
-    pub(crate) who: &'a Client,
-    pub(crate) flow: &'a Entered,
-}
-
-/// The working state of a connection that is not idle.
-pub(crate) struct Busy<'w> {
-    request: Pipe<'w>,
-    response: Pipe<'w>,
-    head: RequestHead,
-    response_head: ResponseHead,
-    /// The origin's connection of the request before, for the next one.
-    last: Option<Kept>,
-    /// The request, or its first byte, had come before the response to the one before it was through.
-    is_pipelined: bool,
-    /// The host that its flow shows.
-    shown: Option<Arc<str>>,
-    /// Which members of the policy have been asked about the present request.
-    asked: Members,
-    /// Its share of `Limits::max_memory`, while it may hold anything.
-    memory: Share<'w>,
-}
-
-/// A working state that waits for the next request without a share of the memory may hold this much, in bytes.
-const KEPT_HEADS: usize = 8 * 1024;
-
-impl Busy<'_> {
-    /// Gives the memory of large heads back: what is kept is not to count.
-    fn shrink(&mut self) {
-        let heads = self.head.capacity().saturating_add(self.response_head.capacity());
-        let staged = self.request.capacity().saturating_add(self.response.capacity());
-        if heads.saturating_add(staged) > KEPT_HEADS {
-            self.head.shrink();
-            self.response_head.shrink();
-            self.request.shrink();
-            self.response.shrink();
-        }
-    }
-}
-
-/// What follows an exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Another request.
-    Again,
-    /// A clean end, after what has been written has arrived.
-    Close,
-    /// The end of a connection on which nothing is owed.
-    Gone,
-    /// A reset: what the client got must not look complete.
-    Abort,
-    /// Nothing to do for now, and nothing is held.
-    Idle,
-}
 
 /// Serves one client until its connection ends. Cancel-safe: dropping it ends the connection, by a reset if something
 /// was under way, and else by a FIN.
@@ -220,7 +160,7 @@ async fn serve_all<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Bu
             Asks::TooSlowly => serve::refuse(cx, busy, Fault::RequestTimeout).await,
             Asks::GivesWay => return give_way(cx, busy).await,
             Asks::Nothing => return Next::Idle,
-            Asks::NoMemory => return Box::pin(serve::no_memory(cx, &busy.head)).await,
+            Asks::NoMemory => return Box::pin(no_memory(cx, &busy.head)).await,
             Asks::Gone => return Next::Gone,
             Asks::Stopped => return Next::Abort,
         };
@@ -304,6 +244,25 @@ async fn give_way<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Bus
     let _ = serve::refuse(cx, busy, Fault::RequestTimeout).await;
     close::at_once(cx.client, cx.flow).await;
     Next::Gone
+}
+
+/// Says that there is no memory for a request, without taking a byte of it.
+async fn no_memory<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, head: &RequestHead) -> Next {
+    let mut asked = Members::new();
+    let mut story = Story::begin(cx, head, &mut asked);
+    story.told.status = 503;
+    story.fault = Some(Fault::Capacity);
+    story.ended = Ended::Refused;
+    let answer = answer::fault(&Fault::Capacity, " (all memory that it may use is in use)").to_bytes();
+    let sent = tokio::select! { biased;
+        sent = pump::write_once(cx.client, &answer, cx.flow.downward()) => sent.is_ok(),
+        _ = cx.flow.alarm() => false,
+    };
+    story.tell();
+    if sent {
+        close::unread(cx.client, cx.worker.limits(), cx.flow).await;
+    }
+    Next::Abort
 }
 
 /// Waits, holding nothing, for the first bytes of a request; takes them once there is memory.

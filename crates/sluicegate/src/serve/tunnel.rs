@@ -8,12 +8,12 @@ use std::time::Duration;
 use sluicegate_http1::Framing;
 use sluicegate_http1::chunked::ChunkLimits;
 
-use crate::exchange::{Interrupted, Stop, interrupted};
 use crate::flow::{Deadline, Flow, Lane, Phase};
 use crate::limits::{ClientFin, Limits};
 use crate::pipe::{Encoding, Pipe};
 use crate::pump::{self, End};
 use crate::record::Fault;
+use crate::serve::exchange::{Interrupted, Stop, interrupted};
 use crate::transport::{Hangup, Transport, Watch};
 use crate::worker::Share;
 

@@ -5,15 +5,15 @@ use sluicegate_http1::{Framing, RequestHead, ResponseHead, framing};
 
 use super::story::Story;
 use super::{Cx, KEPT_HEADS, Next};
-use crate::exchange::{Larger, Stop};
 use crate::message::answer;
 use crate::message::response::Response;
 use crate::origin::Kept;
 use crate::pipe::Pipe;
 use crate::policy::Policy;
 use crate::record::{Ended, Fault};
+use crate::serve::exchange::{Larger, Stop};
+use crate::serve::tunnel::Tunnel;
 use crate::transport::{Cut, Transport, Upstream};
-use crate::tunnel::Tunnel;
 use crate::worker::Share;
 
 /// Whether another request may follow this one, whatever it is answered: only one without a body is certain

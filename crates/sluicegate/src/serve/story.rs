@@ -9,11 +9,11 @@ use std::time::{Duration, Instant, SystemTime};
 use sluicegate_http1::RequestHead;
 
 use super::Cx;
-use crate::exchange::Told;
 use crate::flow::Flow;
 use crate::message::edits::Edits;
 use crate::policy::Policy;
 use crate::record::{Client, Ended, Extensions, Fault, Members, Record};
+use crate::serve::exchange::Told;
 use crate::worker::Worker;
 
 /// The exchange so far.
