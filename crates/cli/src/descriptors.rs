@@ -109,7 +109,8 @@ fn share(
     if let Some(wanted) = connections.filter(|wanted| *wanted as u64 > for_clients) {
         tracing::warn!(
             limit,
-            "there are descriptors for {for_clients} connections, not for --max-connections {wanted}"
+            "the limit of open descriptors is enough for {for_clients} connections, not for --max-connections {wanted}; \
+             raise it (ulimit -n)"
         );
     }
     let max_connections = connections.or_else(|| usize::try_from(for_clients).ok()).unwrap_or(usize::MAX).max(1);

@@ -133,7 +133,7 @@ impl Messages {
         let mut text = std::mem::take(&mut self.text);
         let lost = std::mem::take(&mut self.lost);
         if lost > 0 {
-            let told = format!("{lost} messages were dropped: they were not taken as fast as they came\n");
+            let told = format!("{lost} messages were dropped, because they came faster than they could be written\n");
             text.extend_from_slice(told.as_bytes());
         }
         text
@@ -158,7 +158,7 @@ mod tests {
         messages.add(b"\n");
         assert!(messages.text.len() == ROOM - 1 && messages.lost == 4);
         let text = String::from_utf8(messages.take()).unwrap();
-        assert!(text.ends_with("x4 messages were dropped: they were not taken as fast as they came\n"));
+        assert!(text.ends_with("x4 messages were dropped, because they came faster than they could be written\n"));
         messages.add(b"again\n");
         assert_eq!(messages.take(), b"again\n");
     }

@@ -122,7 +122,7 @@ impl Shared {
             self.empty(&mut sink, &mut batch);
             if wants.reopen {
                 if let Err(error) = sink.reopen() {
-                    tracing::error!(%error, "the access log cannot be opened anew; the old file stays in use");
+                    tracing::error!(%error, "the access log cannot be reopened; the old file stays in use");
                 }
                 self.empty(&mut sink, &mut batch);
             }
@@ -154,9 +154,9 @@ impl Shared {
         self.in_hand.store(sink.lines_left(), Relaxed);
         match result {
             Err(error) if !was_stuck => {
-                tracing::error!(%error, "the access log cannot be written; it is tried again every second");
+                tracing::error!(%error, "the access log cannot be written; trying again every second");
             }
-            Ok(()) if was_stuck => tracing::warn!("the access log is written again"),
+            Ok(()) if was_stuck => tracing::warn!("the access log can be written again"),
             _ => {}
         }
     }
@@ -232,7 +232,7 @@ impl Losses {
     fn tell(&self) {
         let lines = self.untold.swap(0, Relaxed);
         if lines > 0 {
-            tracing::warn!(lines, "access log lines were dropped: they are not taken as fast as they come");
+            tracing::warn!(lines, "access log lines were dropped, because they come faster than they are written");
         }
     }
 }

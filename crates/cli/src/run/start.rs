@@ -83,7 +83,7 @@ fn only_v6(address: SocketAddr, all: &[SocketAddr]) -> Option<String> {
     let port = address.port();
     let is_alone = !all.iter().any(|other| other.is_ipv4() && other.port() == port);
     let says = address.is_ipv6() && address.ip().is_unspecified() && is_alone;
-    says.then(|| format!("note: {address} takes IPv6 clients only; add --listen 0.0.0.0:{port} for those of IPv4"))
+    says.then(|| format!("note: {address} accepts IPv6 clients only; add --listen 0.0.0.0:{port} for IPv4 clients"))
 }
 
 /// Where clients may not go.
@@ -100,7 +100,7 @@ fn closed(config: &Config, addresses: &[SocketAddr]) -> Vec<String> {
         });
     }
     if !rules.denied().is_empty() {
-        lines.push(format!("nobody may go to {}", crate::rules::list(rules.denied())));
+        lines.push(format!("no client may go to {}", crate::rules::list(rules.denied())));
     }
     lines
 }
@@ -143,7 +143,7 @@ mod tests {
     fn a_wildcard_of_ipv6_says_that_it_takes_nothing_else() {
         let [any6, any4, one6] = ["[::]:3128", "0.0.0.0:3128", "[::1]:3128"].map(|text| text.parse().unwrap());
         let other4: SocketAddr = "0.0.0.0:80".parse().unwrap();
-        assert!(only_v6(any6, &[any6, other4]).unwrap().contains("add --listen 0.0.0.0:3128 for those of IPv4"));
+        assert!(only_v6(any6, &[any6, other4]).unwrap().contains("add --listen 0.0.0.0:3128 for IPv4 clients"));
         for (address, all) in [(any6, &[any6, any4][..]), (any4, &[any4]), (one6, &[one6])] {
             assert_eq!(only_v6(address, all), None, "{address} {all:?}");
         }

@@ -82,7 +82,7 @@ fn a_file_that_cannot_be_opened_anew_keeps_the_old_one() {
     let mut proxy = Proxy::start(&["--access-log", &dir.path("logs/log")]);
     std::fs::rename(dir.path("logs"), dir.path("old")).unwrap();
     proxy.signal(Signal::USR1);
-    proxy.wait_for("cannot be opened anew");
+    proxy.wait_for("cannot be reopened");
     proxy.get(&origin.url("/"));
     proxy.stop();
     assert_eq!(dir.read("old/log").lines().count(), 1);
@@ -111,7 +111,7 @@ fn a_fifo_is_written_once_somebody_reads_it() {
         proxy.wait_for("nobody reads the FIFO");
         let path = if rotated { log.clone() } else { fifo.clone() };
         let reader = std::thread::spawn(move || std::fs::read_to_string(path).unwrap());
-        proxy.wait_for("the access log is written again");
+        proxy.wait_for("the access log can be written again");
         proxy.stop();
         let urls = |text: &str| (0..3).all(|n| text.contains(&format!("/{n} HTTP/1.1\" 200 ")));
         let text = reader.join().unwrap();

@@ -90,7 +90,7 @@ fn a_denied_range_holds_for_a_loopback_listener_too() {
         );
         assert!(!answer.contains("--allow-destination"), "{answer}");
     }
-    assert!(proxy.said().contains("nobody may go to 10.0.0.0/8, "), "{}", proxy.said());
+    assert!(proxy.said().contains("no client may go to 10.0.0.0/8, "), "{}", proxy.said());
     let (said, code) = refused(&["--deny-destination", "publik"]);
     assert!(code == 2 && said.contains("or the word private"), "{said}");
 }

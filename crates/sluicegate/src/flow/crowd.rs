@@ -50,7 +50,7 @@ impl Crowd {
         if let Some(gave_way) = quiet.warning.due(found.into()) {
             tracing::warn!(
                 gave_way,
-                "there are as many clients as there may be: quiet ones give way, or else new ones wait"
+                "the limit of connections is reached: quiet clients give way to new ones, which wait while none is quiet; raise max_connections if that is too low"
             );
         }
     }

@@ -21,10 +21,10 @@ pub enum EditError {
     #[error("{0} cannot be changed: {1}")]
     Fixed(String, &'static str),
     /// The head would become larger than it may be: the bytes that it may have.
-    #[error("with this field the head would have more than {0} bytes (max-head, max-response-head)")]
+    #[error("with this field the head would have more than {0} bytes (see Limits::head and Limits::response_head)")]
     TooLarge(usize),
     /// The head would have more fields than it may have: how many those are.
-    #[error("with this field the head would have more than {0} fields (max-fields, max-response-fields)")]
+    #[error("with this field the head would have more than {0} fields (see Limits::head and Limits::response_head)")]
     TooManyFields(usize),
 }
 

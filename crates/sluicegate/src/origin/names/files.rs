@@ -113,7 +113,7 @@ impl Files {
         let read = resolv::read(text, &hostname(), scope);
         if !read.odd.is_empty() && read.odd != self.odd {
             let (path, odd) = (self.resolv.path.display(), read.odd.join(", "));
-            tracing::warn!("{path} holds what is not understood and passed over: {odd}");
+            tracing::warn!("{path} contains what is not understood and is ignored: {odd}");
         }
         let mut conf = read.conf;
         // All that it says of servers is wrong: rather those that were right a moment ago than none.
