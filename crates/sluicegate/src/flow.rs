@@ -70,16 +70,16 @@ impl From<Alarm> for IdleAlarm {
 /// Who has just come is not quiet yet, nor is a head that has just begun: a round trip, or a packet that was lost once.
 const NEWCOMER: u32 = 1000;
 
-/// One connection's state. At most 192 bytes, for 50,000 of them (a test counts).
+/// One connection's state. At most 176 bytes, for 50,000 of them (a test counts): shared, they are 192, and those the
+/// allocator has a place for.
 #[derive(Debug)]
 pub(crate) struct Flow {
     clock: Arc<Clock>,
-    id: u64,
     client: SocketAddr,
     /// Milliseconds of the clock.
     deadline: AtomicU64,
     /// What [`Flow::touch`] extends the deadline by, in milliseconds.
-    period: AtomicU64,
+    period: AtomicU32,
     waker: AtomicWaker,
     requests: AtomicU32,
     /// When it began, and when it entered its phase, in milliseconds of the clock; they wrap.
@@ -93,6 +93,8 @@ pub(crate) struct Flow {
     is_aborted: AtomicBool,
     /// Connections to origins are, or were, kept for this client alone.
     keeps_origins: AtomicBool,
+    /// It has one of the permits of `Limits::max_connections`, and gives it back.
+    has_permit: AtomicBool,
     /// Moves since it last waited, see [`Flow::is_spent`].
     moves: AtomicU8,
     up: Way,
@@ -100,7 +102,7 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    fn new(clock: Arc<Clock>, id: u64, client: SocketAddr) -> Self {
+    fn new(clock: Arc<Clock>, client: SocketAddr) -> Self {
         Self {
             up: Way::default(),
             down: Way::default(),
@@ -109,15 +111,15 @@ impl Flow {
             gives_way: AtomicBool::new(false),
             is_aborted: AtomicBool::new(false),
             clock,
-            id,
             client,
             deadline: AtomicU64::new(deadline::NEVER),
-            period: AtomicU64::new(deadline::NEVER),
+            period: AtomicU32::new(deadline::FOR_EVER),
             waker: AtomicWaker::new(),
             requests: AtomicU32::new(0),
             phase: AtomicU8::new(Phase::Idle as u8),
             source: AtomicU8::new(BodySource::None as u8),
             keeps_origins: AtomicBool::new(false),
+            has_permit: AtomicBool::new(false),
             moves: AtomicU8::new(0),
         }
     }
@@ -176,6 +178,16 @@ impl Flow {
         self.keeps_origins.load(Relaxed)
     }
 
+    /// It has a permit now.
+    pub(crate) fn hold_permit(&self) {
+        self.has_permit.store(true, Relaxed);
+    }
+
+    /// Whether it has one.
+    pub(crate) fn has_permit(&self) -> bool {
+        self.has_permit.load(Relaxed)
+    }
+
     /// One more request has been received.
     pub(crate) fn count_request(&self) {
         self.gives_way.store(false, Relaxed);
@@ -199,22 +211,22 @@ impl Flow {
 
     /// Something moved: the deadline begins anew.
     pub(crate) fn touch(&self) {
-        self.deadline.store(self.clock.millis().saturating_add(self.period.load(Relaxed)), Relaxed);
+        self.deadline.store(deadline::after(self.clock.millis(), self.period.load(Relaxed)), Relaxed);
     }
 
     /// Resolves when the deadline passes or the proxy has stopped. While it is stopping, what runs goes on.
     pub(crate) fn alarm(&self) -> impl Future<Output = Alarm> {
-        self.until(|| self.alarmed())
+        self.until(Self::alarmed)
     }
 
     /// The same for a connection that waits for a request: a stopping proxy ends it too.
     pub(crate) fn idle_alarm(&self) -> impl Future<Output = IdleAlarm> {
-        self.until(|| self.dismissed(self.is_draining() || self.has_to_go()))
+        self.until(|flow| flow.dismissed(flow.is_draining() || flow.has_to_go()))
     }
 
     /// The same for a head that has begun: a stopping proxy lets it come, but it may have to give way.
     pub(crate) fn head_alarm(&self) -> impl Future<Output = IdleAlarm> {
-        self.until(|| self.dismissed(self.has_to_go()))
+        self.until(|flow| flow.dismissed(flow.has_to_go()))
     }
 
     /// Resolves when both ways hold nothing and wait for nothing but their sources, if anything has moved since `before`:
@@ -269,13 +281,13 @@ impl Flow {
         self.clock.is_draining()
     }
 
-    /// No `async fn`, which would be three times as large.
-    fn until<T>(&self, rings: impl Fn() -> Option<T>) -> impl Future<Output = T> {
+    /// No `async fn`, which would be three times as large; and what `rings` holds would be there for each idle client.
+    fn until<T>(&self, rings: impl Fn(&Self) -> Option<T>) -> impl Future<Output = T> {
         poll_fn(move |cx| {
             self.waker.register(cx.waker());
             // An alarm is waited for by who cannot go on.
             self.rest();
-            rings().map_or(Poll::Pending, Poll::Ready)
+            rings(self).map_or(Poll::Pending, Poll::Ready)
         })
     }
 

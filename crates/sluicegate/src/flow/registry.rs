@@ -24,6 +24,7 @@ pub(crate) struct Flows {
 /// One of them.
 #[derive(Debug)]
 struct Live {
+    id: u64,
     flow: Arc<Flow>,
     /// What it was asked for; none while it is idle.
     host: Option<Arc<str>>,
@@ -31,7 +32,7 @@ struct Live {
 
 impl Live {
     fn state(&self) -> ConnectionState {
-        ConnectionState::of(&self.flow, self.host.as_deref().map(str::to_owned))
+        ConnectionState::of(&self.flow, self.id, self.host.as_deref().map(str::to_owned))
     }
 }
 
@@ -44,8 +45,8 @@ impl Flows {
     /// Registers a connection until the guard is dropped.
     pub(crate) fn enter(self: &Arc<Self>, client: SocketAddr) -> Entered {
         let id = self.ids.fetch_add(1, Relaxed).wrapping_add(1);
-        let flow = Arc::new(Flow::new(Arc::clone(&self.clock), id, client));
-        let key = self.lock().insert(Live { flow: Arc::clone(&flow), host: None });
+        let flow = Arc::new(Flow::new(Arc::clone(&self.clock), client));
+        let key = self.lock().insert(Live { id, flow: Arc::clone(&flow), host: None });
         Entered { flows: Arc::clone(self), key, flow }
     }
 

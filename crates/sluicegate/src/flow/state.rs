@@ -139,10 +139,10 @@ impl ConnectionState {
         }
     }
 
-    pub(super) fn of(flow: &Flow, host: Option<String>) -> Self {
+    pub(super) fn of(flow: &Flow, id: u64, host: Option<String>) -> Self {
         let since = |then: u32| Duration::from_millis(flow.clock.coarse().wrapping_sub(then).into());
         Self {
-            id: flow.id,
+            id,
             client: flow.client,
             age: since(flow.began),
             phase_age: since(flow.since.load(Relaxed)),

@@ -94,5 +94,5 @@ fn who_waits_for_whom_can_be_seen() {
 
 #[test]
 fn the_state_is_small() {
-    assert!(size_of::<Flow>() <= 192, "{}", size_of::<Flow>());
+    assert!(size_of::<Flow>() <= 176, "{}", size_of::<Flow>());
 }
