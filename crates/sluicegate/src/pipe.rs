@@ -316,8 +316,16 @@ impl<'p> Pipe<'p> {
         self.given
     }
 
-    /// Announces what is ready.
+    /// Announces what is ready. Without framing of our own that is all there is to it.
+    #[inline]
     fn encode(&mut self) {
+        match &mut self.encoder {
+            Encoder::Identity { waiting } => *waiting = self.buffer.ready().len(),
+            Encoder::Chunked(_) => self.encode_chunks(),
+        }
+    }
+
+    fn encode_chunks(&mut self) {
         let coming = Coming {
             body: &self.body,
             ready: self.buffer.ready().len(),

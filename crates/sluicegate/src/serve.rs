@@ -9,6 +9,7 @@ mod reply;
 mod own;
 
 use std::future::ready;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -294,13 +295,16 @@ async fn plain<C: Transport, P: Policy>(
     let peek = !idempotent || pipes.is_pipelined;
     let asking = Asking { to: way.dial, pool: way.pool, peek, now: cx.worker.flows.now() };
     let may = |address| way.is_named || cx.worker.allows(cx.who, address);
-    let mut kept = match cx.worker.origins.take(pipes.last, &asking, cx.flow, may) {
-        Some(kept) => match followed(cx, pipes.request, way, kept).await {
-            Ok(kept) => kept,
+    let mut kept = cx.worker.origins.take(pipes.last, &asking, cx.flow, may);
+    if let Some(old) = &mut kept
+        && let Some(address) = old.doubtful(asking.now)
+    {
+        match leads_on(cx, pipes.request, way, old, address).await {
+            Ok(true) => {}
+            Ok(false) => kept = None,
             Err(stop) => return pipes.stopped(cx, story, head, stop).await,
-        },
-        None => None,
-    };
+        }
+    }
     loop {
         let reused = kept.is_some();
         let mut origin = match kept.take() {
@@ -407,20 +411,20 @@ async fn finish<C: Transport, P: Policy>(
     }
 }
 
-/// A kept connection, unless its name has come to lead elsewhere. The client is watched.
-async fn followed<C: Transport, P: Policy>(
+/// Whether a kept connection's name still leads to its `address`, or nobody can say. The client is watched.
+async fn leads_on<C: Transport, P: Policy>(
     cx: &Cx<'_, C, P>,
     request: &mut Pipe<'_>,
     way: &Way<'_>,
-    mut kept: Kept,
-) -> Result<Option<Kept>, Stop> {
+    kept: &mut Kept,
+    address: IpAddr,
+) -> Result<bool, Stop> {
     let worker = cx.worker;
-    let Some(address) = kept.doubtful(worker.flows.now()) else { return Ok(Some(kept)) };
     cx.flow.wait(Phase::Connecting, Deadline::Never);
     // Boxed: rare.
     let asking = Box::pin(origin::leads(&worker.resolver, way.dial.host, address));
     let leads = attend(cx.client, request, worker.limits(), cx.flow, asking).await?;
-    Ok(kept.follow(leads, worker.flows.now()).then_some(kept))
+    Ok(kept.follow(leads, worker.flows.now()))
 }
 
 /// A new connection, while the client is watched.
