@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use sluicegate::Limits;
 
 pub(crate) use address::Listen;
-pub(crate) use error::{EarlyExit, one_line};
+pub(crate) use error::{EarlyExit, of_setting, one_line};
 pub(crate) use sizes::Sizes;
 pub(crate) use units::{Deadline, Size, SizeOrOff, Span};
 
@@ -111,6 +111,13 @@ pub(crate) struct Listening {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Access")]
 pub(crate) struct Access {
+    /// Take settings and rules from this file; may be repeated [default: none]
+    ///
+    /// TOML. `allow = [".github.com", "pypi.org"]` is a whole file: clients may go there and nowhere else. A setting is a
+    /// key with its flag's name, and flags given here win. SIGHUP reads the rules anew. docs/config.md has all keys.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Vec<PathBuf>,
+
     /// Accept clients from this range; may be repeated [default: 127.0.0.0/8 and ::1]
     ///
     /// A range such as 192.168.0.0/16 or fd00::/8, or a single address. What is given replaces the default.

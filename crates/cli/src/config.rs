@@ -13,6 +13,7 @@ use crate::args::{
     Access, Args, ClientFinArg, DEFAULT_PORT, Deadlines, FamilyArg, ForwardedFieldsArg, Forwarding, Instead, KeepArg,
     Listen, LogFormat, LogLevel, Logs, Mount, Size, Sizes,
 };
+use crate::egress::Egress;
 use crate::rules::{Ranges, Rules};
 
 /// Everything that the flags decide.
@@ -32,6 +33,8 @@ pub(crate) struct Config {
     /// Instead of forwarding.
     pub(crate) reverse: Option<Reverse>,
     pub(crate) rules: Arc<Rules>,
+    /// The files of --config.
+    pub(crate) egress: Option<Arc<Egress>>,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) access_log: Option<LogFile>,
     pub(crate) log_query: bool,
@@ -55,7 +58,10 @@ impl Config {
     ///
     /// # Errors
     /// What is wrong and what is right, in one line that names the flag.
-    pub(crate) fn new(args: Args) -> Result<Self, String> {
+    pub(crate) fn new(mut args: Args, egress: Option<Egress>) -> Result<Self, String> {
+        if let Some(egress) = &egress {
+            clients(&mut args.access, egress)?;
+        }
         let listen = listen(&args)?;
         let Args { instead, listening, access, forwarding, sizes, deadlines, logs } = args;
         let client_fin = match forwarding.client_fin {
@@ -77,6 +83,7 @@ impl Config {
             via: !forwarding.no_via,
             reverse: reverse(&forwarding)?,
             rules: Arc::new(rules(access)),
+            egress: egress.map(Arc::new),
             shutdown_timeout: listening.shutdown_timeout.0,
             log_query: logs.log_query,
             log_level: level(logs.log_level.unwrap_or(if logs.quiet { LogLevel::Error } else { LogLevel::Warn })),
@@ -141,6 +148,25 @@ fn reverse(forwarding: &Forwarding) -> Result<Option<Reverse>, String> {
         reverse = reverse.mount(prefix, origin).map_err(|error| format!("--reverse {prefix}={origin}: {error}"))?;
     }
     Ok(Some(reverse))
+}
+
+/// The clients of the files, unless flags name some.
+fn clients(access: &mut Access, egress: &Egress) -> Result<(), String> {
+    if !access.allow_destination.is_empty() {
+        return Err(
+            "--allow-destination cannot be used with --config; write private = [\"10.4.0.7:5432\"] in the file"
+                .to_owned(),
+        );
+    }
+    if !access.deny_destination.is_empty() {
+        return Err(
+            "--deny-destination cannot be used with --config; write deny = [\"10.0.0.0/8\"] in the file".to_owned()
+        );
+    }
+    if access.allow_client.is_empty() {
+        access.allow_client = egress.rules().clients().unwrap_or_default().to_vec();
+    }
+    Ok(())
 }
 
 fn rules(access: Access) -> Rules {
@@ -246,7 +272,7 @@ mod tests {
 
     fn limits_of(flags: &[&str]) -> Limits {
         let arguments = std::iter::once("sluicegate").chain(flags.iter().copied());
-        Config::new(Args::read(arguments.map(Into::into)).unwrap()).unwrap().limits
+        Config::new(Args::read(arguments.map(Into::into)).unwrap(), None).unwrap().limits
     }
 
     #[test]

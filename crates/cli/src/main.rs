@@ -1,5 +1,5 @@
 //! The binary `sluicegate`. Each module uses only those above it: `say` (the standard
-//! error), `rules` (who may go where), `args` (what was typed), `config` (what it means),
+//! error), `rules` (who may go where), `args` (what was typed), `egress` (the files), `config` (what it means),
 //! `descriptors` (how many files may be open), `explain` (what memory that takes), `resolve` (where a name leads), `listen`
 //! (sockets), `access_log`, `policies` (rules and log as the library asks for them), `run` (workers,
 //! signals, stop).
@@ -12,6 +12,8 @@ mod say;
 mod rules;
 
 mod args;
+
+mod egress;
 
 mod config;
 
@@ -31,7 +33,7 @@ mod run;
 
 use std::process::ExitCode;
 
-use args::{Args, EarlyExit, Instead, one_line};
+use args::{EarlyExit, Instead, one_line};
 use config::Config;
 
 #[cfg(all(target_os = "linux", feature = "jemalloc"))]
@@ -39,12 +41,18 @@ use config::Config;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let config = match Args::read(std::env::args_os()).and_then(|args| Config::new(args).map_err(EarlyExit::Mistake)) {
+    let config = match egress::read(std::env::args_os())
+        .and_then(|(args, egress)| Config::new(args, egress).map_err(EarlyExit::Mistake))
+    {
         Ok(config) => config,
         Err(EarlyExit::Help(answer)) => {
             // Nobody is left to tell if the standard output is closed.
             let _ = answer.print();
             return ExitCode::SUCCESS;
+        }
+        Err(EarlyExit::File(told)) => {
+            say::line(told.trim_end());
+            return ExitCode::from(2);
         }
         Err(EarlyExit::Mistake(line)) => {
             say::line(&format!("sluicegate: {line}"));

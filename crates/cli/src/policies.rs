@@ -1,17 +1,21 @@
 //! What this proxy decides and writes down, each as a policy of its own: who may use it, where they may go, whether it is
 //! a reverse proxy, and the access log.
 
+mod judge;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sluicegate::{Client, Fault, Policy, Record, Reverse};
+
+use judge::Judge;
 
 use crate::access_log::AccessLog;
 use crate::config::Config;
 use crate::rules::Rules;
 
 /// The log stands first: whatever the others decide, it is told.
-pub(crate) type Policies = (Option<Log>, Clients, Destinations, Option<Reverse>);
+pub(crate) type Policies = (Option<Log>, Clients, (Option<Destinations>, Option<Judge>), Option<Reverse>);
 
 /// The proxy of one worker.
 pub(crate) type Proxy = sluicegate::Proxy<Policies>;
@@ -19,7 +23,15 @@ pub(crate) type Proxy = sluicegate::Proxy<Policies>;
 /// All of it.
 pub(crate) fn policies(config: &Config, log: Option<Arc<AccessLog>>) -> Policies {
     let rules = || Arc::clone(&config.rules);
-    (log.map(Log), Clients(rules()), Destinations(rules()), config.reverse.clone())
+    // Either the flags say where clients may go, or the files do.
+    let judge = config.egress.as_ref().map(|egress| Judge {
+        egress: Arc::clone(egress),
+        addresses: rules(),
+        is_reverse: config.reverse.is_some(),
+        is_logged: log.is_some(),
+    });
+    let destinations = if judge.is_none() { Some(Destinations(rules())) } else { None };
+    (log.map(Log), Clients(rules()), (destinations, judge), config.reverse.clone())
 }
 
 /// `--access-log`, or lines on the terminal.

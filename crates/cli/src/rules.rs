@@ -98,7 +98,7 @@ impl Rules {
 
     /// Whether an address is this machine's own, asked of the kernel once a second at most: it is
     /// asked here for every request. What the kernel could not say is asked again.
-    fn is_local(&self, ip: IpAddr) -> io::Result<bool> {
+    pub(crate) fn is_local(&self, ip: IpAddr) -> io::Result<bool> {
         let known = &mut *self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((local, at)) = known.get(&ip)
             && at.elapsed() < Duration::from_secs(1)

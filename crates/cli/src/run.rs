@@ -66,7 +66,8 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
         start::greet(&config, &addresses);
     }
     let patience = config.shutdown_timeout;
-    let watched = Watched { proxies: &proxies, log: log.as_deref(), patience, quiet: config.quiet };
+    let egress = config.egress.as_deref();
+    let watched = Watched { proxies: &proxies, log: log.as_deref(), egress, patience, quiet: config.quiet };
     runtime.block_on(supervise(signals, &stage, news, watched));
     let failed = threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count();
     if let Some(log) = log {

@@ -166,6 +166,8 @@ fn unknown(sources: &Sources, table: Table, name: &str, span: Span, settings: &[
 const OTHERS: &[(&str, &str)] = &[
     ("allow-client", "clients"),
     ("allow-range", "private"),
+    ("allow-destination", "private"),
+    ("deny-destination", "deny"),
     ("allowed-domains", "allow"),
     ("allowedDomains", "allow"),
     ("deny-range", "deny"),

@@ -17,6 +17,8 @@ struct Source {
     text: Box<str>,
     /// Where each line begins, in bytes.
     lines: Vec<u32>,
+    /// It is a file of users: no line is shown but for its name.
+    is_secret: bool,
 }
 
 /// A part of a source, in bytes.
@@ -214,8 +216,15 @@ impl Sources {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let starts = ends.map(|(i, _)| to_u32(i).saturating_add(1));
         let lines = std::iter::once(0).chain(starts).collect();
-        self.list.push(Source { name: name.into(), text: text.into(), lines });
+        self.list.push(Source { name: name.into(), text: text.into(), lines, is_secret: false });
         to_u32(self.list.len().saturating_sub(1))
+    }
+
+    /// Its lines are `NAME:HASH`, and somebody may have written a password there.
+    pub(crate) fn hide(&mut self, span: Span) {
+        if let Some(source) = self.list.get_mut(span.file as usize) {
+            source.is_secret = true;
+        }
     }
 
     pub(crate) fn name(&self, file: u32) -> &str {
@@ -281,7 +290,9 @@ impl Sources {
     fn problem(&self, severity: Severity, span: Span, message: String) -> Problem {
         let start = self.line_start(span);
         let rest = self.source(span.file).and_then(|source| source.text.get(start as usize..)).unwrap_or_default();
-        let line = rest.lines().next().unwrap_or_default().to_owned();
+        let line = rest.lines().next().unwrap_or_default();
+        let is_secret = self.source(span.file).is_some_and(|source| source.is_secret);
+        let line = if is_secret { stars(line, line.find(':').unwrap_or(0), line.len()) } else { without_secrets(line) };
         let from = floor(&line, span.start.saturating_sub(start) as usize);
         let to = floor(&line, span.end.saturating_sub(start) as usize).max(from);
         Problem {
@@ -304,6 +315,32 @@ impl Sources {
     fn source(&self, file: u32) -> Option<&Source> {
         self.list.get(file as usize)
     }
+}
+
+/// A line of a file in which what stands behind `token` and `password` is not readable: it should be a hash, and may be the
+/// secret itself. It stays as long as it was, so that marks are where they were.
+fn without_secrets(line: &str) -> String {
+    let mut shown = line.to_owned();
+    for key in ["token", "passw", "secret", "hash"] {
+        for (at, _) in line.to_ascii_lowercase().match_indices(key) {
+            let Some(equals) = line.get(at..).and_then(|rest| rest.find('=')).and_then(|n| n.checked_add(at)) else {
+                continue;
+            };
+            let value = line.get(equals..).unwrap_or_default();
+            let Some(open) = value.find(['"', '\'']) else { continue };
+            let quote = value.get(open..).and_then(|rest| rest.chars().next()).unwrap_or('"');
+            let from = equals.saturating_add(open).saturating_add(1);
+            let end = line.get(from..).and_then(|rest| rest.find(quote)).map_or(line.len(), |n| n.saturating_add(from));
+            shown = stars(&shown, from, end);
+        }
+    }
+    shown
+}
+
+/// The bytes from `from` to `end` as stars.
+fn stars(line: &str, from: usize, end: usize) -> String {
+    let (before, after) = (line.get(..from).unwrap_or_default(), line.get(end..).unwrap_or_default());
+    format!("{before}{}{after}", "*".repeat(end.saturating_sub(from)))
 }
 
 /// The nearest place in `text` that is not inside a character, at `at` or before it.

@@ -9,6 +9,7 @@ use sluicegate::{ClientFin, Ended, Fault, Record};
 use sluicegate_http1::{Authority, Name, RequestHead, Target, target};
 
 use super::redact;
+use crate::egress::{Judged, Said};
 
 /// One line of the log, before it is given a look. Bytes that a client sent are still as they came.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub(super) struct Entry<'a> {
     pub(super) connect: Option<Duration>,
     /// The token of RFC 9209 §2.3.
     pub(super) error: Option<&'static str>,
+    /// What the rules of the files said.
+    pub(super) said: Option<Said>,
     /// The rule of HTTP that was broken.
     pub(super) rule: Option<&'static str>,
     pub(super) ended: Ended,
@@ -80,6 +83,7 @@ impl<'a> Entry<'a> {
             lookup_cached: record.lookup_cached,
             connect: record.connect,
             error: record.fault.map(|fault| fault.token()),
+            said: said(record),
             rule: record.fault.and_then(|fault| match fault {
                 Fault::Request(rule) | Fault::Response(rule) => Some(rule.name()),
                 _ => None,
@@ -95,6 +99,12 @@ impl<'a> Entry<'a> {
     pub(super) fn is_connect(&self) -> bool {
         self.method == Some(b"CONNECT")
     }
+}
+
+/// What the rules of the files said, if there are any.
+fn said(record: &Record<'_>) -> Option<Said> {
+    let judged = record.extensions.get::<Judged>()?;
+    Some(judged.said(record.origin, matches!(record.fault, Some(Fault::Denied(_)))))
 }
 
 /// What a request line may show.
@@ -181,6 +191,7 @@ pub(super) mod tests {
             connect: Some(Duration::from_millis(20)),
             error: None,
             ended: Ended::Complete,
+            said: None,
             rule: None,
             remedy: None,
             paused_by_client: Duration::from_micros(1_500),

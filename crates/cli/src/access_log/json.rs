@@ -30,7 +30,11 @@ struct Line<'a> {
     user_agent: Option<Cow<'a, str>>,
     status: Option<u16>,
     error: Option<&'static str>,
-    rule: Option<&'static str>,
+    who: Option<&'a str>,
+    decision: Option<&'static str>,
+    /// Of HTTP, that was broken, or of the files, that decided: never both.
+    rule: Option<&'a str>,
+    reason: Option<&'static str>,
     ended: String,
     remedy: Option<&'static str>,
     dns_lookup_time_ms: Option<u128>,
@@ -58,6 +62,7 @@ impl Process {
     }
 
     fn line<'a>(&self, entry: &'a Entry<'_>) -> Line<'a> {
+        let said = entry.said.as_ref();
         let started = Timestamp::try_from(entry.started).unwrap_or_default();
         Line {
             id: format!("{:x}-{:x}", self.began, entry.id),
@@ -71,7 +76,10 @@ impl Process {
             user_agent: entry.user_agent.map(String::from_utf8_lossy),
             status: entry.status,
             error: entry.error,
-            rule: entry.rule,
+            who: said.and_then(|said| said.who.as_deref()),
+            decision: said.map(|said| said.decision),
+            rule: entry.rule.or(said.and_then(|said| said.rule.as_deref())),
+            reason: said.map(|said| said.reason),
             ended: entry.ended.to_string(),
             remedy: entry.remedy,
             dns_lookup_time_ms: entry.lookup.map(|time| time.as_millis()),
@@ -141,7 +149,10 @@ mod tests {
                 "user_agent": "curl/8",
                 "status": 200,
                 "error": null,
+                "who": null,
+                "decision": null,
                 "rule": null,
+                "reason": null,
                 "ended": "complete",
                 "remedy": null,
                 "dns_lookup_time_ms": 1,

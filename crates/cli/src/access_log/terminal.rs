@@ -39,6 +39,9 @@ fn line(entry: &Entry<'_>, zone: TimeZone, out: &mut Vec<u8>) {
         (None, Ended::Complete) => {}
         (None, ended) => drop(write!(out, " {ended}")),
     }
+    if let Some(said) = entry.said.as_ref().filter(|said| said.decision != "allow") {
+        let _ = write!(out, " {}: {}", said.decision, said.reason);
+    }
     if let Some(remedy) = entry.remedy {
         let _ = write!(out, " ({remedy})");
     }

@@ -9,6 +9,8 @@ pub(crate) enum EarlyExit {
     Help(clap::Error),
     /// What was wrong and what is right, in one line.
     Mistake(String),
+    /// The same of a file, over several lines: where, the line itself, and how it should read.
+    File(String),
 }
 
 impl From<clap::Error> for EarlyExit {
@@ -26,6 +28,12 @@ pub(crate) fn one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let joined = lines.collect::<Vec<_>>().join("; ");
     joined.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+/// What is wrong with a setting of a file, told without the flag's dashes.
+pub(crate) fn of_setting(error: &clap::Error) -> String {
+    let told = shorten(&error.render().to_string()).replace("--", "");
+    told.strip_suffix("; see help").unwrap_or(&told).to_owned()
 }
 
 fn rendered(error: &clap::Error) -> String {

@@ -53,7 +53,9 @@ pub(super) fn greet(config: &Config, addresses: &[SocketAddr]) {
         only_v6(*address, addresses).iter().for_each(|note| say::line(note));
     }
     say::line(&format!("clients: {}", config.rules));
-    if config.reverse.is_none() {
+    if let Some(egress) = &config.egress {
+        say::line(&format!("rules: {}", egress.summary()));
+    } else if config.reverse.is_none() {
         closed(config, addresses).iter().for_each(|line| say::line(line));
     }
     if addresses.iter().all(|address| address.ip().to_canonical().is_loopback())

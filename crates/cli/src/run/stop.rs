@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use super::{News, StopStage, table};
 use crate::access_log::AccessLog;
 use crate::args::Span;
+use crate::egress::Egress;
 use crate::policies::Proxy;
 use crate::say;
 
@@ -30,6 +31,8 @@ pub(super) struct Signals {
 enum Wish {
     Stop,
     Reopen,
+    /// The same, and the rules anew.
+    Reload,
     Table,
 }
 
@@ -52,7 +55,7 @@ impl Signals {
             _ = self.interrupt.recv() => Wish::Stop,
             _ = self.terminate.recv() => Wish::Stop,
             _ = self.quit.recv() => Wish::Stop,
-            _ = self.hangup.recv() => Wish::Reopen,
+            _ = self.hangup.recv() => Wish::Reload,
             _ = self.user1.recv() => Wish::Reopen,
             _ = self.user2.recv() => Wish::Table,
         }
@@ -65,6 +68,7 @@ pub(super) struct Watched<'a> {
     /// One per worker.
     pub(super) proxies: &'a [Proxy],
     pub(super) log: Option<&'a AccessLog>,
+    pub(super) egress: Option<&'a Egress>,
     /// How long a stop waits.
     pub(super) patience: Duration,
     pub(super) quiet: bool,
@@ -75,7 +79,7 @@ pub(super) async fn supervise(
     mut signals: Signals,
     stage: &watch::Sender<StopStage>,
     mut news: mpsc::UnboundedReceiver<News>,
-    Watched { proxies, log, patience, quiet }: Watched<'_>,
+    Watched { proxies, log, egress, patience, quiet }: Watched<'_>,
 ) {
     let mut progress = Progress::default();
     loop {
@@ -87,6 +91,14 @@ pub(super) async fn supervise(
                 Wish::Reopen => {
                     if let Some(log) = log {
                         log.reopen();
+                    }
+                }
+                Wish::Reload => {
+                    if let Some(log) = log {
+                        log.reopen();
+                    }
+                    if let Some(egress) = egress {
+                        reload(egress, quiet);
                     }
                 }
                 // Also when quiet: it was asked for.
@@ -105,6 +117,24 @@ pub(super) async fn supervise(
     }
     if progress.aborted > 0 && !quiet {
         say::line(&format!("aborted {}", connections(progress.aborted)));
+    }
+}
+
+/// Reads the files of --config again. That the rules of before stay is told also when quiet.
+fn reload(egress: &Egress, quiet: bool) {
+    match egress.reload() {
+        Ok(changed) => {
+            if !quiet {
+                say::line(&format!("rules: {}", egress.summary()));
+            }
+            if let Some(changed) = changed {
+                say::line(&format!("warning: these settings have changed, and take effect after a restart: {changed}"));
+            }
+        }
+        Err(told) => {
+            say::line(told.trim_end());
+            say::line("warning: the files of --config have mistakes; the rules of before stay in force");
+        }
     }
 }
 

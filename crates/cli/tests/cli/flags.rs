@@ -81,6 +81,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("--prefer", "ipv5", "possible values: ipv4, ipv6"),
     ("--tcp-keepalive", "999ms", "--tcp-keepalive is 999ms; it must be at least 1s, or off"),
     ("--tcp-user-timeout", "long", TIME),
+    ("--config", "/nowhere/egress.toml", "cannot read /nowhere/egress.toml: "),
     ("--access-log", "", "--access-log"),
     ("--access-log-format", "combined", "--access-log-format needs --access-log FILE"),
     ("--access-log-format", "xml", "[possible values: combined, json]"),

@@ -210,6 +210,10 @@ impl Dir {
         self.0.join(name).to_str().unwrap().to_owned()
     }
 
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.0.join(name), text).unwrap();
+    }
+
     pub(crate) fn read(&self, name: &str) -> String {
         let mut text = String::new();
         File::open(self.0.join(name)).unwrap().read_to_string(&mut text).unwrap();

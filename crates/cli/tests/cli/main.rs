@@ -1,6 +1,8 @@
 //! The real binary, as its user starts it.
 
 #[cfg(test)]
+mod egress;
+#[cfg(test)]
 mod flags;
 #[cfg(test)]
 mod kit;

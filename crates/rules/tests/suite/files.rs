@@ -251,3 +251,23 @@ fn flags_win_over_files() {
     let told = load("mode = \"x\"").map(|_| ()).unwrap_err().to_string();
     assert!(told.starts_with("the command line:1:8: "), "{told}");
 }
+
+/// A hash belongs there, and somebody may have written the secret itself.
+#[test]
+fn secrets_are_not_shown_with_the_line() {
+    let file = |_: &str, _: &str| Ok("ci:hunter2\nhunter2\n".to_owned());
+    for text in [
+        "[users]\nci = { password = \"hunter2\" }",
+        "[users]\nci = { token = 'hunter2', from = [\"10.0.0.0/8\"] }",
+        "[users]\nci = { passwd = \"hunter2\" }",
+        "[users.ci]\n\"token\" = \"hunter2",
+        "[users]\nci = { from = [\"x\"], password = \"hunter2\" }",
+        "users = \"@users\"",
+        "passwords = \"hunter2\"",
+    ] {
+        let told = Loader::new().include(file).load([("egress.toml", text)]).map(|_| ()).unwrap_err();
+        let shown = format!("{told}\n{}", told.long());
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("*******"), "{shown}");
+    }
+}

@@ -17,6 +17,7 @@ impl Work<'_, '_> {
         }
         for (path, span) in files {
             for (line, span) in self.file(path.trim_start_matches('@'), span) {
+                self.sources.hide(span);
                 let Some((name, hash)) = line.split_once(':') else {
                     let problem = self.sources.error(span, "a line of a file of users is NAME:HASH");
                     self.sources.tell(problem);
