@@ -7,7 +7,7 @@ mod sizes;
 mod units;
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
@@ -61,6 +61,33 @@ pub(crate) enum Instead {
         #[arg(long)]
         json: bool,
     },
+    /// Check files for --config: print what is in force and what is doubtful in them
+    ///
+    /// Their [[test]]s are run. The exit status is 0 if the proxy would start with them, else 2.
+    Check {
+        /// Files to check together
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Show what the rules of --config would decide about a request, and why, without sending it
+    ///
+    /// The name is not looked up. The exit status is 0 if the request would pass, else 1.
+    Explain {
+        /// Files with the rules; may be repeated
+        #[arg(long = "config", id = "rules", value_name = "FILE", required = true)]
+        rules: Vec<PathBuf>,
+        /// Ask as this user [default: nobody by name]
+        #[arg(long = "as", value_name = "USER", conflicts_with = "from")]
+        user: Option<String>,
+        /// Ask as whoever comes from this address
+        #[arg(long, value_name = "ADDR")]
+        from: Option<IpAddr>,
+        /// What to ask: a URL, perhaps behind a method, or HOST:PORT for a tunnel
+        #[arg(required = true, num_args = 1..=2, value_name = "[METHOD] URL")]
+        request: Vec<String>,
+    },
+    /// Print a file for --config with every key in a comment, to begin with
+    Init,
 }
 
 /// Where clients connect to, and who serves them.

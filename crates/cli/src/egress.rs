@@ -1,8 +1,10 @@
 //! Who may go where, by the files of `--config`: which rules are in force, and what they decide. `file` reads the files,
-//! `judged` is what the log is told.
+//! `judged` is what the log is told, `look` what
+//! their writer is shown.
 
 mod file;
 mod judged;
+mod look;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -16,7 +18,7 @@ use sluicegate::Request;
 use sluicegate_http1::Target;
 use sluicegate_rules::{Host, Mode, Rules};
 
-use crate::args::{Args, EarlyExit};
+use crate::args::{Args, EarlyExit, Instead};
 
 pub(crate) use judged::{Judged, Said};
 
@@ -52,6 +54,24 @@ impl Egress {
         Ok((!changed.is_empty()).then(|| changed.join(", ")))
     }
 
+    /// What the rules say as a whole, and what is doubtful in them.
+    pub(crate) fn check(&self) -> String {
+        self.rules().check().to_string()
+    }
+
+    /// What would be decided about a request, and whether it would pass.
+    ///
+    /// # Errors
+    /// What is wrong with the question.
+    pub(crate) fn explain(
+        &self,
+        user: Option<&str>,
+        from: Option<IpAddr>,
+        request: &[String],
+    ) -> Result<(String, bool), String> {
+        look::explain(&self.rules(), user, from, request)
+    }
+
     /// What the rules do, and where they stand.
     pub(crate) fn summary(&self) -> String {
         let mode = match self.rules().mode() {
@@ -71,10 +91,14 @@ impl Egress {
 pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<(Args, Option<Egress>), EarlyExit> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let args = Args::read(arguments.clone())?;
-    if args.access.config.is_empty() {
+    let files = match &args.instead {
+        Some(Instead::Check { files } | Instead::Explain { rules: files, .. }) => files,
+        _ => &args.access.config,
+    };
+    if files.is_empty() {
         return Ok((args, None));
     }
-    let files = args.access.config;
+    let files = files.clone();
     let one_line = |told: &String| !told.trim_end().contains('\n');
     let ends = |told| if one_line(&told) { EarlyExit::Mistake(told) } else { EarlyExit::File(told) };
     let rules = file::load(&files).map_err(ends)?;

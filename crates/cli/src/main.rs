@@ -59,10 +59,17 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if let Some(Instead::Resolve { name, json }) = &config.instead {
-        let (text, is_found) = resolve::resolve(name, *json, &config.limits.names);
-        say::answer(&text);
-        return if is_found { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    if let Some(instead) = &config.instead {
+        return match do_instead(instead, &config) {
+            Ok((text, is_well)) => {
+                say::answer(&text);
+                if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            }
+            Err(line) => {
+                say::line(&format!("sluicegate: {}", one_line(&line)));
+                ExitCode::from(2)
+            }
+        };
     }
     let done = if config.explain_memory { answer(&config) } else { run::run(config) };
     if let Err(error) = &done {
@@ -70,6 +77,20 @@ fn main() -> ExitCode {
     }
     say::finish();
     if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What to print, and whether all is well.
+fn do_instead(instead: &Instead, config: &Config) -> Result<(String, bool), String> {
+    // Both have files, or were refused.
+    let no_files = || "name a file".to_owned();
+    match instead {
+        Instead::Resolve { name, json } => Ok(resolve::resolve(name, *json, &config.limits.names)),
+        Instead::Check { .. } => config.egress.as_ref().map(|egress| (egress.check(), true)).ok_or_else(no_files),
+        Instead::Explain { user, from, request, .. } => {
+            config.egress.as_ref().ok_or_else(no_files)?.explain(user.as_deref(), *from, request)
+        }
+        Instead::Init => Ok((sluicegate_rules::docs::INIT.to_owned(), true)),
+    }
 }
 
 /// Says what was asked for instead of a start.

@@ -269,6 +269,48 @@ fn methods_and_paths_are_for_plain_http() {
     assert!(tunnel.contains("403 sluicegate: read allows ") && tunnel.contains("outside tunnels only"), "{tunnel}");
 }
 
+/// What a command prints, and its exit code.
+fn printed(arguments: &[&str]) -> (String, i32) {
+    let output = ended(&mut sluicegate(arguments));
+    let said = [output.stdout, output.stderr].concat();
+    (String::from_utf8(said).unwrap(), output.status.code().unwrap())
+}
+
+#[test]
+fn whoever_writes_a_file_can_look_at_it_first() {
+    let dir = Dir::new();
+    let path = dir.path("egress.toml");
+    let (first, code) = printed(&["init"]);
+    assert!(code == 0 && first.contains("# allow = ["), "{first}");
+    dir.write("egress.toml", &first);
+    let (said, code) = printed(&["check", &path]);
+    assert!(code == 0 && said.starts_with("mode open: "), "{said}");
+    let text = "listen = '0.0.0.0:3128'\nclients = ['10.0.0.0/8']\nallow = ['.ok.test']\ndeny = ['*.bad.test']\n\
+                [users]\nagent = { from = ['10.9.0.0/16'] }\n[[rule]]\nname = 'more'\nwho = ['agent']\nallow = ['agents.test']\n\
+                [[test]]\nallow = ['https://a.ok.test']\n";
+    dir.write("egress.toml", text);
+    let (said, code) = printed(&["check", &path]);
+    assert!(code == 0 && said.contains("mode enforce") && said.contains("\n1 test passed\n"), "{said}");
+    assert!(said.contains("allow agents.test:80,443 for agent by more (egress.toml:10)"), "{said}");
+    assert!(said.contains("bad.test itself is not denied by it"), "{said}");
+    for (words, code, part) in [
+        (&["https://a.ok.test/"][..], 0, "\".ok.test\" allows it"),
+        (&["POST", "http://evil.test/"], 1, "no rule allows evil.test:80"),
+        (&["--as", "agent", "agents.test:443"], 0, "as agent: allowed"),
+        (&["--from", "10.9.1.1", "https://agents.test"], 0, "as agent: allowed"),
+        (&["--from", "10.8.1.1", "https://agents.test"], 1, "as nobody by name: denied"),
+        (&["--as", "nobody", "https://agents.test"], 2, "there is no such user"),
+        (&["agents.test"], 2, "it has neither a scheme nor a port"),
+    ] {
+        let (said, ended) = printed(&[&["explain", "--config", &path][..], words].concat());
+        assert!(ended == code && said.contains(part), "{words:?}: {said}");
+    }
+    for wrong in ["workers = 'many'", "listen = '0.0.0.0:3128'", "alow = []"] {
+        dir.write("egress.toml", wrong);
+        assert_eq!(printed(&["check", &path]).1, 2, "{wrong}");
+    }
+}
+
 /// What a start that is refused says, and its exit code.
 fn refused(text: &str, more: &[&str]) -> (String, i32) {
     let dir = Dir::new();
