@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use sluicegate_http1::{Body, ChunkLimits, Framing, HeadLimits, Received, RequestHead, ResponseHead, Step};
+use sluicegate_http1::{BodyDecoder, ChunkLimits, Framing, HeadLimits, Received, RequestHead, ResponseHead, Step};
 use sluicegate_http1::{framing, target};
 
 /// What curl sends.
@@ -109,7 +109,7 @@ fn chunked(criterion: &mut Criterion) {
 }
 
 fn decode(input: &[u8]) -> usize {
-    let (mut body, mut data) = (Body::new(Framing::Chunked, ChunkLimits::default()), 0);
+    let (mut body, mut data) = (BodyDecoder::new(Framing::Chunked, ChunkLimits::default()), 0);
     for mut piece in input.chunks(16 << 10) {
         while !piece.is_empty() {
             let n = match body.decode(piece).unwrap() {

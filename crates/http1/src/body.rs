@@ -12,7 +12,7 @@ pub struct Truncated;
 
 /// A body being received. It keeps no data; only trailers are held.
 #[derive(Debug)]
-pub struct Body {
+pub struct BodyDecoder {
     framing: Framing,
     state: State,
 }
@@ -27,7 +27,7 @@ enum State {
     Closed,
 }
 
-impl Body {
+impl BodyDecoder {
     /// A body at its start. The limits matter to chunked ones only.
     #[must_use]
     pub const fn new(framing: Framing, limits: ChunkLimits) -> Self {

@@ -13,7 +13,7 @@
 //! At most one chunk is announced at a time, so that its size is true: what has been announced is either here or
 //! owed by the source, and if the source does not bring it, the message is cut, never wrong.
 
-use crate::body::Body;
+use crate::body::BodyDecoder;
 use crate::chunked;
 use crate::fields;
 use crate::framing::Framing;
@@ -100,7 +100,7 @@ impl Stage {
 #[derive(Debug, Clone, Copy)]
 pub struct Coming<'b> {
     /// Its decoder.
-    pub body: &'b Body,
+    pub body: &'b BodyDecoder,
     /// Decoded bytes that wait, those that are announced included.
     pub ready: usize,
     /// Bytes that are certain to follow without framing between them, if they are many enough to be announced before

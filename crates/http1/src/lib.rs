@@ -9,14 +9,14 @@
 //! * [`path::Path`]: whether a path begins with a prefix, beyond doubt.
 //! * [`framing::request`], [`framing::response`]: how long the body is.
 //! * [`login`]: whether a login belongs to the connection; [`keep_alive`]: how long that is kept.
-//! * [`Body`]: which of the bytes are data, and when it is complete.
+//! * [`BodyDecoder`]: which of the bytes are data, and when it is complete.
 //! * [`Encoder`]: how the body leaves, and what is written around it.
 //!
 //! Each of them gives the same outcome however the bytes were cut, never starts over, and
 //! holds no more than the limits that it is given.
 //!
 //! ```
-//! use sluicegate_http1::{Body, ChunkLimits, HeadLimits, Received, RequestHead, Step, Target};
+//! use sluicegate_http1::{BodyDecoder, ChunkLimits, HeadLimits, Received, RequestHead, Step, Target};
 //! use sluicegate_http1::{framing, target};
 //!
 //! let input = b"POST http://example.com/a HTTP/1.1\r\nHost: example.com\r\n\
@@ -34,7 +34,7 @@
 //! assert_eq!(path_and_query, b"/a");
 //! assert_eq!(target::host_field(&head, &to)?, Some(&b"example.com"[..]));
 //!
-//! let mut body = Body::new(framing::request(&head)?, ChunkLimits::default());
+//! let mut body = BodyDecoder::new(framing::request(&head)?, ChunkLimits::default());
 //! let (mut rest, mut data) = (&input[n..], Vec::new());
 //! while !body.is_complete() {
 //!     let n = match body.decode(rest)? {
@@ -91,7 +91,7 @@ pub mod body;
 
 pub mod encode;
 
-pub use body::{Body, Truncated};
+pub use body::{BodyDecoder, Truncated};
 pub use chunked::{ChunkLimits, Step};
 pub use connection::Connection;
 pub use encode::{Encoder, Encoding, Stage};

@@ -18,7 +18,7 @@ use std::io::IoSlice;
 pub(crate) use sluicegate_http1::Encoding;
 use sluicegate_http1::chunked::ChunkLimits;
 use sluicegate_http1::encode::Coming;
-use sluicegate_http1::{Body, Encoder, Framing, Malformed, Stage, Step, Truncated};
+use sluicegate_http1::{BodyDecoder, Encoder, Framing, Malformed, Stage, Step, Truncated};
 
 use crate::pipe::buffer::{Buffer, Pool};
 use crate::pipe::kernel::Conduit;
@@ -35,7 +35,7 @@ pub(crate) struct Pipe<'p> {
     conduit: Option<Conduit>,
     /// Body bytes given since the last long pause.
     fast: usize,
-    body: Body,
+    body: BodyDecoder,
     encoder: Encoder,
     /// What we write ourselves.
     stage: Stage,
@@ -54,7 +54,7 @@ impl<'p> Pipe<'p> {
             buffer: Buffer::new(pool),
             conduit: None,
             fast: 0,
-            body: Body::new(Framing::Empty, ChunkLimits::default()),
+            body: BodyDecoder::new(Framing::Empty, ChunkLimits::default()),
             encoder: Encoder::new(Encoding::Identity, Framing::Empty),
             stage: Stage::new(),
             drops_trailers: false,
@@ -65,7 +65,7 @@ impl<'p> Pipe<'p> {
 
     /// Starts a message. What has been received stays; it is the beginning of the body.
     pub(crate) fn begin(&mut self, framing: Framing, encoding: Encoding, limits: ChunkLimits) {
-        self.body = Body::new(framing, limits);
+        self.body = BodyDecoder::new(framing, limits);
         self.encoder = Encoder::new(encoding, framing);
         self.drops_trailers = false;
         self.given = 0;

@@ -1,9 +1,9 @@
 //! Bodies of each framing, and their ends (RFC 9112 §8).
 
-use sluicegate_http1::{Body, ChunkLimits, Framing, Step, Truncated};
+use sluicegate_http1::{BodyDecoder, ChunkLimits, Framing, Step, Truncated};
 
-fn body(framing: Framing) -> Body {
-    Body::new(framing, ChunkLimits::default())
+fn body(framing: Framing) -> BodyDecoder {
+    BodyDecoder::new(framing, ChunkLimits::default())
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Every case in every cut.
 
 use sluicegate_http1::{
-    Body, ChunkLimits, Framing, HeadLimits, Malformed, Received, RequestHead, ResponseHead, Step, Version,
+    BodyDecoder, ChunkLimits, Framing, HeadLimits, Malformed, Received, RequestHead, ResponseHead, Step, Version,
 };
 
 /// Names and values.
@@ -166,7 +166,7 @@ pub(crate) fn decode_pieces<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
     limits: ChunkLimits,
 ) -> Outcome<Decoded> {
-    let mut body = Body::new(framing, limits);
+    let mut body = BodyDecoder::new(framing, limits);
     let (mut data, mut taken) = (Vec::new(), 0);
     for piece in pieces {
         let mut rest = piece;

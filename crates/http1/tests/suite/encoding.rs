@@ -3,14 +3,14 @@
 
 use proptest::prelude::*;
 use sluicegate_http1::encode::Coming;
-use sluicegate_http1::{Body, ChunkLimits, Encoder, Encoding, Framing, Stage, Step};
+use sluicegate_http1::{BodyDecoder, ChunkLimits, Encoder, Encoding, Framing, Stage, Step};
 
 /// What is worth announcing before it has come.
 const LEAST: u64 = 8;
 
 /// A message on its way: what has come and waits, and what the sink has taken.
 struct Passage {
-    body: Body,
+    body: BodyDecoder,
     encoder: Encoder,
     stage: Stage,
     ready: Vec<u8>,
@@ -19,7 +19,7 @@ struct Passage {
 
 impl Passage {
     fn new(framing: Framing, encoding: Encoding) -> Self {
-        let body = Body::new(framing, ChunkLimits::default());
+        let body = BodyDecoder::new(framing, ChunkLimits::default());
         let encoder = Encoder::new(encoding, framing);
         Self { body, encoder, stage: Stage::new(), ready: Vec::new(), written: Vec::new() }
     }
@@ -68,7 +68,7 @@ impl Passage {
 
 /// The data and trailers of a chunked message, and whether it is complete.
 fn decoded(mut input: &[u8]) -> (Vec<u8>, Vec<String>, bool) {
-    let mut body = Body::new(Framing::Chunked, ChunkLimits::default());
+    let mut body = BodyDecoder::new(Framing::Chunked, ChunkLimits::default());
     let mut data = Vec::new();
     while !input.is_empty() && !body.is_complete() {
         let n = match body.decode(input).expect("what we write is valid") {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use sluicegate_http1::chunked::ChunkLimits;
-use sluicegate_http1::{Body, Framing, Step};
+use sluicegate_http1::{BodyDecoder, Framing, Step};
 
 use super::{Encoding, Pipe};
 use crate::pipe::buffer::Pool;
@@ -49,7 +49,7 @@ fn through(pipe: &mut Pipe<'_>, capacity: usize, mut source: &[u8], cuts: &[(usi
 
 /// What a strict recipient makes of a chunked body: data, trailers as text.
 fn decoded(bytes: &[u8]) -> (Vec<u8>, String) {
-    let mut body = Body::new(Framing::Chunked, ChunkLimits::default());
+    let mut body = BodyDecoder::new(Framing::Chunked, ChunkLimits::default());
     let (mut data, mut at) = (Vec::new(), 0);
     while !body.is_complete() {
         match body.decode(&bytes[at..]).unwrap() {

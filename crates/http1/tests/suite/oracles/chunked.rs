@@ -1,7 +1,7 @@
 //! Chunked bodies: one outcome however they are cut, the data that a second reader finds, and bounded memory.
 
 use sluicegate_http1::chunked::{Decoder, LAST_CHUNK, write_size};
-use sluicegate_http1::{Body, ChunkLimits, Framing, Malformed, Step};
+use sluicegate_http1::{BodyDecoder, ChunkLimits, Framing, Malformed, Step};
 
 use super::{Fields, Input, owned};
 
@@ -40,7 +40,7 @@ struct Decoded {
 }
 
 fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: ChunkLimits) -> Decoded {
-    let mut body = Body::new(Framing::Chunked, limits);
+    let mut body = BodyDecoder::new(Framing::Chunked, limits);
     let (mut data, mut taken) = (Vec::new(), 0);
     for piece in pieces {
         let mut rest = piece;

@@ -2,7 +2,7 @@
 
 use sluicegate_http1::chunked::{LAST_CHUNK, write_size};
 use sluicegate_http1::{
-    Body, ChunkLimits, Connection, Framing, HeadLimits, Malformed, Received, RequestHead, Step, framing,
+    BodyDecoder, ChunkLimits, Connection, Framing, HeadLimits, Malformed, Received, RequestHead, Step, framing,
 };
 
 use super::{Fields, Input, chunked, owned};
@@ -98,7 +98,7 @@ enum Rest {
 struct Reader {
     limits: (HeadLimits, ChunkLimits),
     head: RequestHead,
-    body: Option<Body>,
+    body: Option<BodyDecoder>,
     data: Vec<u8>,
     messages: Vec<Message>,
     taken: usize,
@@ -128,7 +128,7 @@ impl Reader {
             };
             self.taken += n;
             rest = &rest[n..];
-            if self.body.as_ref().is_some_and(Body::is_complete) && self.end_message() {
+            if self.body.as_ref().is_some_and(BodyDecoder::is_complete) && self.end_message() {
                 return Some(Rest::Tunnel);
             }
         }
@@ -139,7 +139,7 @@ impl Reader {
         let Received::Complete(n) = self.head.receive(input, &self.limits.0)? else {
             return Ok(input.len());
         };
-        self.body = Some(Body::new(framing::request(&self.head)?, self.limits.1));
+        self.body = Some(BodyDecoder::new(framing::request(&self.head)?, self.limits.1));
         Ok(n)
     }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use sluicegate_http1::chunked::ChunkLimits;
-use sluicegate_http1::{Body, Framing, HeadLimits, Received, ResponseHead, Step, Version, framing};
+use sluicegate_http1::{BodyDecoder, Framing, HeadLimits, Received, ResponseHead, Step, Version, framing};
 
 use super::stage::{Setting, play, settle};
 use super::{Answered, Stop};
@@ -123,7 +123,7 @@ struct Read {
 }
 
 fn read(framing: Framing, mut bytes: &[u8]) -> Result<Read, sluicegate_http1::Malformed> {
-    let mut body = Body::new(framing, ChunkLimits::default());
+    let mut body = BodyDecoder::new(framing, ChunkLimits::default());
     while !body.is_complete() && !bytes.is_empty() {
         let (Step::Data(n) | Step::Framing(n) | Step::End(n)) = body.decode(bytes)?;
         bytes = &bytes[n..];

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sluicegate_http1::chunked::{ChunkLimits, LAST_CHUNK, write_size};
-use sluicegate_http1::{Body, Framing, Step};
+use sluicegate_http1::{BodyDecoder, Framing, Step};
 
 use super::oracle;
 use super::stage::{Running, Setting, Stage, play, settle};
@@ -431,7 +431,7 @@ impl Sent {
 
     /// The data of `bytes`, if they are a whole body that is framed like this one, and no more.
     fn read(&self, mut bytes: &[u8]) -> Option<Vec<u8>> {
-        let (mut body, mut data) = (Body::new(self.framing, ChunkLimits::default()), Vec::new());
+        let (mut body, mut data) = (BodyDecoder::new(self.framing, ChunkLimits::default()), Vec::new());
         while !body.is_complete() && !bytes.is_empty() {
             let step = body.decode(bytes).unwrap();
             let (Step::Data(n) | Step::Framing(n) | Step::End(n)) = step;
