@@ -114,6 +114,8 @@ BUGS = [
     ("families-are-passed", "who it is for", "message/whom.rs", "read != RFC7239 && is_kin(read)", "read != RFC7239 && is_kin(b\"\")"),
     ("trailers-are-passed", "who it is for", "message/edits.rs", "(!self.changes.is_empty() || self.unwanted.is_some()).then_some(self)",
      "(!self.changes.is_empty()).then_some(self)", "--test suite reverse::"),
+    ("words-behind-nonsense-go-on", "truth", "serve/reply.rs", "    if is_last { worded.last() } else { worded }", "    if is_last { worded } else { worded.last() }",
+     "--test suite failures::"),
     ("cannot-tell-is-no", "guard", "crates/cli/src/rules.rs", "            Err(_) => Err(Fault::Capacity),", "            Err(_) => Ok(()),",
      "-p sluicegate-cli --bins rules::"),
     ("cannot-tell-is-yes", "guard", "worker.rs", "            _ => Err(error),", "            _ => Ok(true),", "-p sluicegate-cli --test cli rules::"),

@@ -176,7 +176,7 @@ pub use message::edits::EditError;
 pub use message::response::{Response, ResponseError};
 pub use origin::{CheckedAddress, Connected, Connecting, Connector, Dial};
 pub use policy::reverse::{ForwardedFields, Reverse, ReverseError};
-pub use policy::{AllowAll, Origin, OriginError, OriginResponse, Policy, Request, Route, Verdict};
+pub use policy::{AllowAll, Failure, Origin, OriginError, OriginResponse, Policy, Request, Route, Verdict};
 pub use proxy::{Builder, Proxy};
 pub use record::{Client, Ended, Extensions, Fault, Record};
 /// What requests and responses are made of: pure HTTP/1.

@@ -207,7 +207,7 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name} is {value}; it must be {rule}")]
 pub struct LimitError {
-    /// The field of [`Limits`], as `head_timeout` or `head.bytes`.
+    /// The field of [`Limits`], as `head_timeout` or `head.bytes`; or `name` of a [`Builder`](crate::Builder).
     pub name: &'static str,
     /// What it was set to.
     pub value: String,

@@ -5,22 +5,26 @@
 //!   admit ── per request: forward it (where to?), answer it, or abort
 //!     address ── each resolved address, before it is dialled
 //!     respond ── the head of the origin's response, before the client gets it
+//!   failed ── the answer of the proxy's own to what failed
 //!   ended ── once per admit, however it ended
 //! ```
 
 mod compose;
 #[cfg(feature = "http")]
 mod convert;
+mod failure;
 mod heads;
 pub(crate) mod reverse;
 mod route;
 
 use std::net::SocketAddr;
 
+pub use failure::Failure;
 pub(crate) use heads::host_field;
 pub use heads::{OriginResponse, Request};
 pub use route::{Origin, OriginError, Route, Verdict};
 
+use crate::message::response::Response;
 use crate::record::{Client, Fault, Record};
 
 /// Decides about clients, requests and destinations, and is told how each exchange went. Every method
@@ -48,7 +52,7 @@ use crate::record::{Client, Fault, Record};
 /// **Composing.** A tuple of two to four policies is a policy: all must accept, all addresses must be
 /// allowed by all; they are asked to admit from left to right, the first verdict that does not forward is
 /// taken, and those behind it are not asked; of several routes the first that is not [`Route::target`] is, in the pools of all.
-/// They see a response from right to left, so that the first has the last word. A function or closure
+/// They see a response, and the answer to a failure, from right to left, so that the first has the last word. A function or closure
 /// `Fn(&mut Request<'_>, &Client) -> Verdict` is a policy; so are an `Arc` of one, and an `Option`, which
 /// allows all when it is `None`.
 ///
@@ -79,6 +83,35 @@ pub trait Policy: Send + Sync + 'static {
     /// The final response of an origin, when its head has come and before it is written to the client. Not asked
     /// for answers of the proxy's own, for interim responses, nor for tunnels.
     fn respond(&self, _response: &mut OriginResponse<'_>, _client: &Client) {}
+
+    /// The answer to a request that failed: `answer`, which is the proxy's own, or another one. Asked for each answer of the proxy's
+    /// own that names a [`Fault`], also before `admit` could be; not for clients that are turned away before they ask for
+    /// anything, nor when there is no memory for a request, nor when a response had begun, which only a reset can end.
+    ///
+    /// What is returned may be a page in the user's language, or `answer` with a field more. It is bounded, watched and logged
+    /// as any other; whether the connection goes on stays the proxy's affair. One that cannot be sent is logged as an error, and
+    /// the proxy's own takes its place.
+    ///
+    /// ```
+    /// use sluicegate::{Failure, Fault, Policy, Response};
+    ///
+    /// /// Says whom to ask.
+    /// struct Helpdesk;
+    ///
+    /// impl Policy for Helpdesk {
+    ///     fn failed(&self, failure: &Failure<'_>, answer: Response) -> Response {
+    ///         match failure.fault {
+    ///             Fault::Denied(why) => Response::new(403, format!("<h1>Not from here</h1>{why}. Ask the helpdesk."))
+    ///                 .field("Content-Type", "text/html; charset=utf-8")
+    ///                 .field("Proxy-Status", failure.proxy_status()),
+    ///             _ => answer.field("X-Helpdesk", "https://help.example/"),
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    fn failed(&self, _failure: &Failure<'_>, answer: Response) -> Response {
+        answer
+    }
 
     /// Whether `client` may reach `address`: asked for each resolved address before it is
     /// dialled, and of each kept connection before it is lent, so that no name, no redirect and

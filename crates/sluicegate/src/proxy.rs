@@ -22,13 +22,14 @@ use crate::policy::{AllowAll, Policy};
 use crate::record::{Client, Fault};
 use crate::serve::story;
 use crate::transport::{IntoListener, IntoTransport, Transport};
-use crate::worker::{Shared, Worker};
+use crate::worker::{NAME, Shared, Worker};
 
 /// Makes a [`Proxy`].
 pub struct Builder<P = AllowAll> {
     limits: Limits,
     policy: P,
     via: bool,
+    name: String,
     connector: Option<Arc<dyn Connector>>,
 }
 
@@ -43,14 +44,22 @@ impl<P: Policy> Builder<P> {
     /// Who decides and who is told.
     #[must_use]
     pub fn policy<Q: Policy>(self, policy: Q) -> Builder<Q> {
-        let Self { limits, via, connector, .. } = self;
-        Builder { limits, policy, via, connector }
+        let Self { limits, via, name, connector, .. } = self;
+        Builder { limits, policy, via, name, connector }
     }
 
     /// Whether `Via` is added to what is forwarded (RFC 9110 §7.6.3). Default: it is.
     #[must_use]
     pub fn via(mut self, via: bool) -> Self {
         self.via = via;
+        self
+    }
+
+    /// What the proxy is called in `Proxy-Status` (RFC 9209) and, with a number of this process behind it, in `Via`: a letter, and
+    /// up to 31 letters, digits, `-`, `_` and `.` behind it; else [`Builder::build`] fails. Default: `sluicegate`.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
         self
     }
 
@@ -68,10 +77,21 @@ impl<P: Policy> Builder<P> {
     /// The first setting that is out of its bounds.
     pub fn build(self) -> Result<Proxy<P>, LimitError> {
         self.limits.check()?;
-        let mut shared = Shared::new(self.limits, self.policy, self.via);
+        check_name(&self.name)?;
+        let mut shared = Shared::new(self.limits, self.policy, self.via).named(self.name);
         shared.connector = self.connector;
         Ok(Proxy { worker: Arc::new(Worker::new(Arc::new(shared))) })
     }
+}
+
+/// A token of Structured Fields is one of HTTP, too, and more (RFC 9651 §3.3.4): this is what both allow.
+fn check_name(name: &str) -> Result<(), LimitError> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if name.len() <= 32 && name.starts_with(|first: char| first.is_ascii_alphabetic()) && name.bytes().all(is_plain) {
+        return Ok(());
+    }
+    let rule = "a letter, and up to 31 letters, digits, -, _ and . behind it";
+    Err(LimitError { name: "name", value: format!("{name:?}"), rule })
 }
 
 /// An HTTP forward proxy. A clone is the same proxy; [`Proxy::new_worker`] shares its settings
@@ -97,7 +117,7 @@ impl Proxy {
     /// The default settings, to be changed.
     #[must_use]
     pub fn builder() -> Builder {
-        Builder { limits: Limits::default(), policy: AllowAll, via: true, connector: None }
+        Builder { limits: Limits::default(), policy: AllowAll, via: true, name: NAME.to_owned(), connector: None }
     }
 }
 
@@ -251,7 +271,7 @@ impl<P: Policy> Proxy<P> {
                 None
             }
         };
-        let given = fault.as_ref().map_or(0, |fault| turn_away(client, fault));
+        let given = fault.as_ref().map_or(0, |fault| turn_away(client, fault, &shared.name));
         story::turned_away(&self.worker, who, fault.as_ref(), given);
         // Whoever has asked for its end in `accept` is told.
         who.leave();
@@ -306,9 +326,9 @@ pub fn future_sizes() -> (usize, usize) {
 }
 
 /// One try at saying why, and how many bytes that was; a client that may not be here is not waited for.
-fn turn_away(client: &impl Transport, fault: &Fault) -> usize {
+fn turn_away(client: &impl Transport, fault: &Fault, name: &str) -> usize {
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    let given = client.poll_write(&mut cx, &[io::IoSlice::new(&answer::fault(fault, "").to_bytes())]);
+    let given = client.poll_write(&mut cx, &[io::IoSlice::new(&answer::fault(fault, "", name).to_bytes())]);
     let _ = client.poll_shutdown(&mut cx);
     if let std::task::Poll::Ready(Ok(given)) = given { given } else { 0 }
 }

@@ -238,7 +238,7 @@ async fn forward<C: Transport, P: Policy>(
     match way(ask, route) {
         None => {
             let fault = Fault::Request(Malformed::TargetForm);
-            pipes.blame(cx, story, ask.head, fault, answer::not_a_website()).await
+            pipes.blame(cx, story, ask.head, fault, answer::not_a_website(&cx.worker.shared.name)).await
         }
         Some(way) if matches!(way.target, Target::Authority(_)) => connect(cx, pipes, story, ask.head, &way).await,
         Some(way) => plain(cx, pipes, story, ask, &way).await,

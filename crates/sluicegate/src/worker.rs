@@ -88,12 +88,17 @@ impl<'w> Share<'w> {
     }
 }
 
+/// What a proxy is called that nobody has given a name.
+pub(crate) const NAME: &str = "sluicegate";
+
 /// What all workers of one proxy share.
 pub(crate) struct Shared<P> {
     pub(crate) limits: Limits,
     pub(crate) policy: P,
     /// Who connects to origins; None: we do.
     pub(crate) connector: Option<Arc<dyn Connector>>,
+    /// Our name in `Proxy-Status`, and the beginning of that in Via.
+    pub(crate) name: String,
     /// Our name in Via; different in each process, so that only a loop brings it back.
     pub(crate) pseudonym: String,
     /// Whether it is added.
@@ -125,11 +130,13 @@ impl<P: Policy> Shared<P> {
         let memory = memory.map(|total| Semaphore::new(bounds(total).min(Semaphore::MAX_PERMITS)));
         let (bulk, listeners, next_id) = (kernel::budget(bulk), Mutex::default(), AtomicU64::new(1));
         let (crowd, guests) = (Crowd::default(), Guests::new(limits.max_connections_per_client));
-        let (connector, machine, pseudonym) = (None, Arc::new(Machine::new(&limits.names)), pseudonym());
+        let (connector, machine) = (None, Arc::new(Machine::new(&limits.names)));
+        let (name, pseudonym) = (NAME.to_owned(), pseudonym(NAME));
         Self {
             limits,
             policy,
             connector,
+            name,
             pseudonym,
             via,
             permits,
@@ -142,6 +149,11 @@ impl<P: Policy> Shared<P> {
             next_id,
             connections: Arc::default(),
         }
+    }
+
+    /// With another name than ours.
+    pub(crate) fn named(self, name: String) -> Self {
+        Self { pseudonym: pseudonym(&name), name, ..self }
     }
 
     pub(crate) fn next_id(&self) -> u64 {
@@ -191,9 +203,9 @@ pub fn is_local(ip: IpAddr) -> io::Result<bool> {
     }
 }
 
-fn pseudonym() -> String {
+fn pseudonym(name: &str) -> String {
     use std::hash::{BuildHasher, RandomState};
-    format!("sluicegate-{:08x}", RandomState::new().hash_one(0_u8) >> 32)
+    format!("{name}-{:08x}", RandomState::new().hash_one(0_u8) >> 32)
 }
 
 /// One worker: its connections run on one runtime and share nothing else with other workers.

@@ -254,7 +254,8 @@ async fn no_memory<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, head: &RequestHea
     story.told.status = 503;
     story.fault = Some(Fault::Capacity);
     story.ended = Ended::Refused;
-    let answer = answer::fault(&Fault::Capacity, " (all memory that it may use is in use)").to_bytes();
+    let answer =
+        answer::fault(&Fault::Capacity, " (all memory that it may use is in use)", &cx.worker.shared.name).to_bytes();
     let sent = tokio::select! { biased;
         sent = pump::write_once(cx.client, &answer, cx.flow.downward()) => sent.is_ok(),
         _ = cx.flow.alarm() => false,

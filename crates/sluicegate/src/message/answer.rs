@@ -15,13 +15,13 @@ pub(crate) const NOT_A_WEBSITE: &str = "This is an HTTP proxy, not a web site. R
      (RFC 9112 section 3.2.2): set it as the proxy of your program, for example with\n\
      \n    curl -x http://ADDRESS-OF-THIS-PROXY http://example.com/\n";
 
-/// The answer that names `fault`, with its [`hint`].
-pub(crate) fn fault(fault: &Fault, hint: &str) -> Response {
+/// The answer of the proxy called `name` that names `fault`, with its [`hint`].
+pub(crate) fn fault(fault: &Fault, hint: &str, name: &str) -> Response {
     let mut text = format!("{} {}: {fault}{hint}.\n", fault.status(), reason(fault.status()));
     if let Fault::Request(rule) = fault {
         text.push_str(&format!("Rule: {} ({}).\n", rule.name(), rule.rfc()));
     }
-    let response = blaming(fault, text);
+    let response = blaming(fault, text, name);
     match fault {
         Fault::Capacity | Fault::TooManyConnections => response.field("Retry-After", "1"),
         _ => response,
@@ -29,8 +29,8 @@ pub(crate) fn fault(fault: &Fault, hint: &str) -> Response {
 }
 
 /// The answer to a request that is meant for a web server.
-pub(crate) fn not_a_website() -> Response {
-    blaming(&Fault::Request(Malformed::TargetForm), NOT_A_WEBSITE.to_owned())
+pub(crate) fn not_a_website(name: &str) -> Response {
+    blaming(&Fault::Request(Malformed::TargetForm), NOT_A_WEBSITE.to_owned(), name)
 }
 
 /// The answer with which a tunnel begins.
@@ -59,11 +59,17 @@ fn is_secret(id: Name) -> bool {
 }
 
 /// An answer with this text that says by `Proxy-Status` what failed. Behind a 400 nobody knows where the next request begins.
-fn blaming(fault: &Fault, text: String) -> Response {
-    let mut status = format!("sluicegate; error={}", fault.token());
+fn blaming(fault: &Fault, text: String, name: &str) -> Response {
+    let status = proxy_status(fault, name);
+    let response = Response::new(fault.status(), text).field("Cache-Control", "no-store").field("Proxy-Status", status);
+    if fault.status() == 400 { response.last() } else { response }
+}
+
+/// What failed, as the proxy called `name` says it in `Proxy-Status` (RFC 9209 §2).
+pub(crate) fn proxy_status(fault: &Fault, name: &str) -> String {
+    let mut status = format!("{name}; error={}", fault.token());
     if let Fault::Request(rule) | Fault::Response(rule) = fault {
         status.push_str(&format!("; details=\"{}\"", rule.name()));
     }
-    let response = Response::new(fault.status(), text).field("Cache-Control", "no-store").field("Proxy-Status", status);
-    if fault.status() == 400 { response.last() } else { response }
+    status
 }

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{OriginResponse, Policy, Request, Route, Verdict};
+use super::{Failure, OriginResponse, Policy, Request, Route, Verdict};
+use crate::message::response::Response;
 use crate::record::{Client, Fault, Record};
 
 impl<F: Fn(&mut Request<'_>, &Client) -> Verdict + Send + Sync + 'static> Policy for F {
@@ -37,6 +38,14 @@ macro_rules! pass_on {
                 let $this = self;
                 if let Some(inner) = $find {
                     inner.respond(response, client);
+                }
+            }
+
+            fn failed(&self, failure: &Failure<'_>, answer: Response) -> Response {
+                let $this = self;
+                match $find {
+                    Some(inner) => inner.failed(failure, answer),
+                    None => answer,
                 }
             }
 
@@ -98,6 +107,10 @@ macro_rules! tuple {
                 reversed!([$(self.$place),+] respond(response, client));
             }
 
+            fn failed(&self, failure: &Failure<'_>, answer: Response) -> Response {
+                answered!([$(self.$place),+] failure, answer)
+            }
+
             fn address(&self, client: &Client, address: SocketAddr) -> Result<(), Fault> {
                 $(self.$place.address(client, address)?;)+
                 Ok(())
@@ -130,6 +143,14 @@ macro_rules! reversed {
         $first.$method($response, $client);
     };
     ([] $method:ident($response:ident, $client:ident)) => {};
+}
+
+/// What each makes of the answer of those behind it.
+macro_rules! answered {
+    ([$first:expr $(, $rest:expr)*] $failure:ident, $answer:ident) => {
+        $first.failed($failure, answered!([$($rest),*] $failure, $answer))
+    };
+    ([] $failure:ident, $answer:ident) => { $answer };
 }
 
 tuple!(A 0, B 1);

@@ -9,7 +9,7 @@ use crate::message::answer;
 use crate::message::response::Response;
 use crate::origin::Kept;
 use crate::pipe::Pipe;
-use crate::policy::Policy;
+use crate::policy::{Failure, Policy};
 use crate::record::{Ended, Fault};
 use crate::serve::exchange::{Larger, Stop};
 use crate::serve::tunnel::Tunnel;
@@ -21,6 +21,25 @@ use crate::worker::Share;
 pub(super) fn may_go_on(head: &RequestHead) -> bool {
     let ended = head.is_complete() && matches!(framing::request(head), Ok(Framing::Empty | Framing::Length(0)));
     ended && head.method() != b"CONNECT" && head.persists()
+}
+
+/// The policy's words for what failed, if they can be sent. Whether another request may follow is not for them to say.
+fn worded<C, P: Policy>(
+    cx: &Cx<'_, C, P>,
+    story: &Story<'_, P>,
+    head: &RequestHead,
+    fault: &Fault,
+    response: Response,
+) -> Response {
+    let shared = &cx.worker.shared;
+    let is_last = response.is_last();
+    let failure = Failure { fault, client: cx.who, request: head, extensions: &story.extensions, name: &shared.name };
+    let worded = shared.policy.failed(&failure, response);
+    if let Err(wrong) = worded.fits(head.method_so_far(), cx.worker.limits()) {
+        tracing::error!(status = worded.status(), %wrong, "a policy's answer to a failure cannot be sent");
+        return answer::fault(fault, "", &shared.name);
+    }
+    if is_last { worded.last() } else { worded }
 }
 
 /// The two directions, and the slot of the response's head.
@@ -54,11 +73,12 @@ impl Pipes<'_, '_> {
         head: &RequestHead,
         fault: Fault,
     ) -> Next {
-        let response = answer::fault(&fault, &answer::hint(&fault, head.request_line_so_far(), cx.worker.limits()));
+        let hint = answer::hint(&fault, head.request_line_so_far(), cx.worker.limits());
+        let response = answer::fault(&fault, &hint, &cx.worker.shared.name);
         self.blame(cx, story, head, fault, response).await
     }
 
-    /// Says it by this response.
+    /// Says it by this response, or by what the policy makes of it.
     pub(super) async fn blame<C: Transport, P: Policy>(
         &mut self,
         cx: &Cx<'_, C, P>,
@@ -67,6 +87,7 @@ impl Pipes<'_, '_> {
         fault: Fault,
         response: Response,
     ) -> Next {
+        let response = worded(cx, story, head, &fault, response);
         story.ended = fault.ended();
         story.fault = Some(fault);
         // Who does not hear it even so is reset.

@@ -20,6 +20,7 @@ mod ends_deadlines;
 mod ends_origin;
 mod ends_stop;
 mod ends_tunnel;
+mod failures;
 mod follows;
 mod forwarding;
 mod interim;
