@@ -229,8 +229,8 @@ pub(crate) struct Forwarding {
     ///
     /// For example tcp, for docker attach and exec, or SPDY/3.1, for kubectl attach and exec. What follows an upgrade is
     /// a tunnel. h2c cannot be passed on.
-    #[arg(long, alias = "upgrade", value_name = "PROTOCOL")]
-    pub(crate) allow_upgrade: Vec<String>,
+    #[arg(long, value_name = "PROTOCOL")]
+    pub(crate) upgrade: Vec<String>,
 
     /// Do not add Via to requests and responses
     ///
@@ -473,7 +473,6 @@ mod tests {
             ("--allow-destination", "--allow-range", "10.0.0.0/8"),
             ("--deny-destination", "--deny-range", "private"),
             ("--client-fin", "--half-close", "allow"),
-            ("--allow-upgrade", "--upgrade", "tcp"),
             ("--max-unsent", "--unsent", "off"),
             ("--max-memory", "--memory-total", "1GiB"),
             ("--memory-timeout", "--memory-wait", "7s"),

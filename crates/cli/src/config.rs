@@ -70,7 +70,7 @@ impl Config {
         };
         let mut limits = limits(&sizes, &deadlines, client_fin);
         limits.names = names(&forwarding, &deadlines);
-        limits.upgrades.clone_from(&forwarding.allow_upgrade);
+        limits.upgrades.clone_from(&forwarding.upgrade);
         limits.max_connections_per_client = listening.max_connections_per_client;
         limits.check().map_err(|error| of_flag(&error))?;
         let workers = listening.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
@@ -238,7 +238,7 @@ fn flag(field: &'static str) -> Cow<'static, str> {
         "response_head.bytes" => "--max-response-head",
         "response_head.fields" => "--max-response-fields",
         "names.timeout" => "--dns-timeout",
-        "upgrades" => "--allow-upgrade",
+        "upgrades" => "--upgrade",
         _ => return format!("--{}", field.replace('_', "-")).into(),
     })
 }
