@@ -50,7 +50,7 @@
 //! dropped. It may change fields ([`Request::set`]), leave values for later ([`Request::extensions`]), and choose another
 //! [`Route`]. [`Policy::accept`] decides about clients; [`Policy::address`] about each resolved address before it is dialled, which no
 //! name leads around; [`Policy::respond`] sees the origin's answer; [`Policy::ended`] is told how it went, as a [`Record`].
-//! Closures and tuples are policies: `.policy((log, rules, |request: &mut Request<'_>, client: &Client| …))`.
+//! Closures and tuples are policies, and so is a `Box<dyn` [`DynPolicy`]`>`: `.policy((log, rules, |request: &mut Request<'_>, client: &Client| …))`.
 //!
 //! **What this crate does not decide for you.** Without a policy whoever reaches the listener may go everywhere that this machine may,
 //! to its own loopback too (not to its own listeners: that would be a loop). A listener that others can reach needs `accept`, and
@@ -176,7 +176,9 @@ pub use message::edits::EditError;
 pub use message::response::{Response, ResponseError};
 pub use origin::{CheckedAddress, Connected, Connecting, Connector, Dial};
 pub use policy::reverse::{ForwardedFields, Reverse, ReverseError};
-pub use policy::{AllowAll, Failure, Origin, OriginError, OriginResponse, Policy, Request, Route, Verdict};
+pub use policy::{
+    AllowAll, DynPolicy, Failure, Origin, OriginError, OriginResponse, Policy, Request, Route, Verdict, policy_fn,
+};
 pub use proxy::{Builder, Proxy};
 pub use record::{Client, Ended, Extensions, Fault, Record};
 /// What requests and responses are made of: pure HTTP/1.

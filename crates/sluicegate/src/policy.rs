@@ -12,6 +12,7 @@
 mod compose;
 #[cfg(feature = "http")]
 mod convert;
+mod dynamic;
 mod failure;
 mod heads;
 pub(crate) mod reverse;
@@ -19,6 +20,7 @@ mod route;
 
 use std::net::SocketAddr;
 
+pub use dynamic::{DynPolicy, PolicyFn, policy_fn};
 pub use failure::Failure;
 pub(crate) use heads::host_field;
 pub use heads::{OriginResponse, Request};
@@ -53,7 +55,7 @@ use crate::record::{Client, Fault, Record};
 /// allowed by all; they are asked to admit from left to right, the first verdict that does not forward is
 /// taken, and those behind it are not asked; of several routes the first that is not [`Route::target`] is, in the pools of all.
 /// They see a response, and the answer to a failure, from right to left, so that the first has the last word. A function or closure
-/// `Fn(&mut Request<'_>, &Client) -> Verdict` is a policy; so are an `Arc` of one, and an `Option`, which
+/// `Fn(&mut Request<'_>, &Client) -> Verdict` is a policy (one that waits: [`policy_fn`]); so are an `Arc` of one, one that is chosen at run time ([`DynPolicy`]), and an `Option`, which
 /// allows all when it is `None`.
 ///
 /// **When one panics,** its connection is reset, which is logged and counted (`Proxy::panicked`), and

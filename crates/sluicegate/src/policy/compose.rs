@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{Failure, OriginResponse, Policy, Request, Route, Verdict};
+use super::{DynPolicy, Failure, OriginResponse, Policy, Request, Route, Verdict};
 use crate::message::response::Response;
 use crate::record::{Client, Fault, Record};
 
@@ -19,8 +19,8 @@ impl<F: Fn(&mut Request<'_>, &Client) -> Verdict + Send + Sync + 'static> Policy
 
 /// Passes every question on.
 macro_rules! pass_on {
-    ($inner:ident, $of:ty, |$this:ident| $find:expr) => {
-        impl<$inner: Policy> Policy for $of {
+    ([$($generics:tt)*] $of:ty, |$this:ident| $find:expr) => {
+        impl<$($generics)*> Policy for $of {
             fn accept(&self, client: &Client) -> bool {
                 let $this = self;
                 $find.is_none_or(|inner| inner.accept(client))
@@ -76,8 +76,10 @@ macro_rules! pass_on {
     };
 }
 
-pass_on!(P, Arc<P>, |this| Some(&**this));
-pass_on!(P, Option<P>, |this| this.as_ref());
+pass_on!([P: Policy + ?Sized] Arc<P>, |this| Some(&**this));
+pass_on!([P: Policy] Option<P>, |this| this.as_ref());
+// Of any other policy the compiler could not tell that its box is no function.
+pass_on!([] Box<dyn DynPolicy>, |this| Some(&**this));
 
 /// A tuple notes how many of its members it has asked, and tells those: see [`Members`](crate::record::Members). What stands between it
 /// and the proxy, or another tuple, need know nothing of that.

@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use crate::support::origin::mirrored;
 use crate::support::{Origin, Serving, eventually, get, ok};
-use sluicegate::{Client, Fault, Policy, Record, Request, Response, Route, Verdict};
+use sluicegate::{
+    Client, DynPolicy, Failure, Fault, OriginResponse, Policy, Record, Request, Response, Route, Verdict, policy_fn,
+};
 
 /// Who was asked, and who was told.
 #[derive(Clone, Default)]
@@ -135,6 +138,74 @@ fn whoever_asks_them() {
         let second = Arc::new((h.named('c'), h.named('d')));
         (Both((h.named('a'), h.named('b')), second), Wrapped(h.named('e')))
     });
+}
+
+/// What is behind a pointer is another policy than it was.
+#[test]
+fn whatever_is_chosen_at_run_time() {
+    let boxed = |policy: (Named, Named)| -> Box<dyn DynPolicy> { Box::new(policy) };
+    let shared = |policy: (Named, Named)| -> Arc<dyn DynPolicy> { Arc::new(policy) };
+    whom_it_asks_it_tells("ab", |h| boxed((h.named('a'), h.named('b'))));
+    whom_it_asks_it_tells("abcd", |h| (boxed((h.named('a'), h.named('b'))), shared((h.named('c'), h.named('d')))));
+    whom_it_asks_it_tells("abc", |h| -> Box<dyn DynPolicy> {
+        Box::new((h.named('a'), Wrapped(boxed((h.named('b'), h.named('c'))))))
+    });
+}
+
+/// A method is not passed on: an address is allowed that is not, a client is let in, a response stays as it is.
+#[test]
+fn every_question_is_passed_on() {
+    struct Everything;
+    impl Policy for Everything {
+        fn accept(&self, client: &Client) -> bool {
+            client.listener.port() != 0
+        }
+
+        async fn admit(&self, request: &mut Request<'_>, _: &Client) -> Verdict {
+            request.set("X-Asked", "yes").unwrap();
+            Verdict::Forward(Route::target())
+        }
+
+        fn respond(&self, response: &mut OriginResponse<'_>, _: &Client) {
+            response.set("X-Answered", "yes").unwrap();
+        }
+
+        fn failed(&self, _: &Failure<'_>, answer: Response) -> Response {
+            answer.field("X-Failed", "yes")
+        }
+
+        fn address(&self, _: &Client, address: SocketAddr) -> Result<(), Fault> {
+            if address.port() == 1 { Err(Fault::Denied("not there".to_owned())) } else { Ok(()) }
+        }
+    }
+    let all: [Box<dyn DynPolicy>; 4] = [
+        Box::new(Everything),
+        Box::new(Some(Everything)),
+        Box::new(Arc::new(Everything)),
+        Box::new((None::<Everything>, (Everything, sluicegate::AllowAll))),
+    ];
+    for policy in all {
+        let origin = Origin::mirror();
+        assert!(!policy.accept(&Client::in_process()));
+        let serving = Serving::with(policy);
+        let answer = serving.ask(get(&origin.url("/")));
+        assert_eq!(answer.field("x-answered"), Some("yes"));
+        assert_eq!(mirrored(&answer).field("x-asked"), Some("yes"));
+        let answer = serving.ask("CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!((answer.status(), answer.field("x-failed")), (403, Some("yes")));
+    }
+}
+
+/// It is not awaited, or it may not borrow what it is asked about.
+#[test]
+fn a_function_may_wait() {
+    let serving = Serving::with(policy_fn(|request, client| {
+        Box::pin(async move {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            Response::new(200, format!("{} {}", request.method(), client.address.ip())).into()
+        })
+    }));
+    assert_eq!(serving.ask("GET /x HTTP/1.1\r\nHost: x\r\n\r\n").text(), "GET 127.0.0.1");
 }
 
 /// What a wrapper did not ask is told by it, though it is not the last.
