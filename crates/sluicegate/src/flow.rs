@@ -9,10 +9,11 @@
 mod clock;
 mod crowd;
 mod deadline;
+mod lane;
 mod notice;
+mod pause;
 mod registry;
 mod state;
-mod way;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -27,11 +28,13 @@ use clock::Clock;
 pub(crate) use clock::TICK;
 pub(crate) use crowd::{Crowd, Guests};
 pub(crate) use deadline::Deadline;
+use lane::Direction;
+pub(crate) use lane::Lane;
 pub(crate) use notice::OncePerSecond;
+pub(crate) use pause::Waits;
+pub use pause::{Pause, PauseCause};
 pub(crate) use registry::{Entered, Flows};
-pub use state::{BodySource, ConnectionState, DirectionState, PausedBy, Phase};
-pub(crate) use way::Lane;
-use way::Way;
+pub use state::{BodySource, ConnectionState, DirectionState, Phase};
 
 /// A connection lets others have their turn after this many moves, and a pump after as many of its own, so that the arms
 /// beside it are polled: without it one `select!` arm was seen to make 7,877 moves before the next had its turn, and one
@@ -97,15 +100,23 @@ pub(crate) struct Flow {
     has_permit: AtomicBool,
     /// Moves since it last waited, see [`Flow::is_spent`].
     moves: AtomicU8,
-    up: Way,
-    down: Way,
+    /// How long sources were not read, see [`PauseCause::total`], in tenths of a millisecond.
+    paused: [AtomicU32; PauseCause::TOTALS],
+    /// By whom, see [`Lane`].
+    up_paused: AtomicU8,
+    down_paused: AtomicU8,
+    up: Direction,
+    down: Direction,
 }
 
 impl Flow {
     fn new(clock: Arc<Clock>, client: SocketAddr) -> Self {
         Self {
-            up: Way::default(),
-            down: Way::default(),
+            paused: Default::default(),
+            up_paused: AtomicU8::new(PauseCause::Origin as u8),
+            down_paused: AtomicU8::new(PauseCause::Client as u8),
+            up: Direction::default(),
+            down: Direction::default(),
             began: clock.coarse(),
             since: AtomicU32::new(clock.coarse()),
             gives_way: AtomicBool::new(false),
@@ -126,12 +137,12 @@ impl Flow {
 
     /// From the client to the origin.
     pub(crate) fn upward(&self) -> Lane<'_> {
-        Lane { flow: self, way: &self.up }
+        Lane { flow: self, direction: &self.up, sink: PauseCause::Origin, cause: &self.up_paused }
     }
 
     /// From the origin to the client.
     pub(crate) fn downward(&self) -> Lane<'_> {
-        Lane { flow: self, way: &self.down }
+        Lane { flow: self, direction: &self.down, sink: PauseCause::Client, cause: &self.down_paused }
     }
 
     /// What the clock said at the last sweep.
@@ -303,9 +314,25 @@ impl Flow {
         self.alarmed().map(IdleAlarm::from).or(leaves.then_some(IdleAlarm::Leave))
     }
 
-    /// Whether any alarm may ring.
+    /// Whether it is to be polled now that the clock has moved: an alarm may ring, or a limit grants something.
     fn is_called(&self) -> bool {
-        self.dismissed(self.is_draining() || self.has_to_go()).is_some()
+        let starves = |lane: Lane<'_>| lane.paused_by() == Some(PauseCause::Limit);
+        let rings = self.dismissed(self.is_draining() || self.has_to_go()).is_some();
+        rings || starves(self.upward()) || starves(self.downward())
+    }
+
+    /// For how long this has held it back, until now.
+    fn paused_for(&self, cause: PauseCause) -> Duration {
+        let Some(total) = cause.total().and_then(|total| self.paused.get(total)) else {
+            return match cause {
+                PauseCause::Client => self.downward().blocked_for(),
+                PauseCause::Origin => self.upward().blocked_for(),
+                _ => Duration::ZERO,
+            };
+        };
+        let now =
+            |lane: Lane<'_>| lane.pause().filter(|now| now.cause == cause).map_or(Duration::ZERO, |now| now.since);
+        lane::tenths(total.load(Relaxed)).saturating_add(now(self.upward())).saturating_add(now(self.downward()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! One direction of an exchange: a fixed buffer, the decoder of what comes, the encoder of what
 //! goes. This is the flow control, and it is arithmetic only: bytes are read from the source
-//! exactly while [`Pipe::room`] is not empty, and an empty room *is* the pause.
+//! exactly while [`Pipe::room`] is not empty, and an empty room *is* the pause. It is the smaller of what the buffer has
+//! and what an allowance grants.
 //!
 //! ```text
 //! source ─room()→ raw ─decode()→ ready ─┐
@@ -10,16 +11,20 @@
 //! `stage` holds what we write ourselves: a head, a chunk's size line, trailers. At most one
 //! head, one size line and one trailer section are in it at a time.
 
+pub(crate) mod allowance;
 pub(crate) mod buffer;
 pub(crate) mod kernel;
 
 use std::io::IoSlice;
+use std::sync::Arc;
 
 pub(crate) use sluicegate_http1::Encoding;
 use sluicegate_http1::chunked::ChunkLimits;
 use sluicegate_http1::encode::Coming;
 use sluicegate_http1::{BodyDecoder, Encoder, Framing, Malformed, Stage, Step, Truncated};
 
+use self::allowance::Allowance;
+use crate::flow::PauseCause;
 use crate::pipe::buffer::{Buffer, Pool};
 use crate::pipe::kernel::Conduit;
 
@@ -33,6 +38,10 @@ pub(crate) struct Pipe<'p> {
     buffer: Buffer<'p>,
     /// In place of the buffer, for the middle of a body that is long and fast.
     conduit: Option<Conduit>,
+    /// None grants everything.
+    allowance: Option<Arc<Allowance>>,
+    /// Bytes that it grants for now.
+    granted: usize,
     /// Body bytes given since the last long pause.
     fast: usize,
     body: BodyDecoder,
@@ -53,6 +62,8 @@ impl<'p> Pipe<'p> {
             pool,
             buffer: Buffer::new(pool),
             conduit: None,
+            allowance: None,
+            granted: usize::MAX,
             fast: 0,
             body: BodyDecoder::new(Framing::Empty, ChunkLimits::default()),
             encoder: Encoder::new(Encoding::Identity, Framing::Empty),
@@ -105,7 +116,10 @@ impl<'p> Pipe<'p> {
 
     /// Room to read into; empty means "pause the source".
     pub(crate) fn room(&mut self) -> &mut [u8] {
-        self.buffer.room()
+        let granted = self.granted;
+        let room = self.buffer.room();
+        let least = granted.min(room.len());
+        room.get_mut(..least).unwrap_or_default()
     }
 
     /// Whether it has a buffer already, so that [`Pipe::room`] lends none.
@@ -115,12 +129,47 @@ impl<'p> Pipe<'p> {
 
     /// Whether the source is to be left alone.
     pub(crate) fn is_full(&self) -> bool {
-        self.buffer.is_full() || self.conduit.as_ref().is_some_and(|conduit| conduit.held() > 0)
+        self.holds_all() || self.granted == 0
+    }
+
+    /// Why it is, if it is: because it holds as much as it may, which is for `holder` to change, or is granted no more.
+    pub(crate) fn pause(&self, holder: PauseCause) -> Option<PauseCause> {
+        match (self.holds_all(), self.granted) {
+            (true, _) => Some(holder),
+            (false, 0) => Some(PauseCause::Limit),
+            (false, _) => None,
+        }
+    }
+
+    fn holds_all(&self) -> bool {
+        self.buffer.is_full() || self.in_conduit() > 0
+    }
+
+    /// From now on it takes no more from its source than `allowance` grants.
+    #[cfg(test)]
+    pub(crate) fn limit(&mut self, allowance: Arc<Allowance>) {
+        self.granted = 0;
+        self.allowance = Some(allowance);
+    }
+
+    /// Asks how much may be taken, by a clock in milliseconds that moves once per sweep.
+    pub(crate) fn refill(&mut self, now: impl FnOnce() -> u64) {
+        if let Some(allowance) = &self.allowance {
+            self.granted = usize::try_from(allowance.left(now())).unwrap_or(usize::MAX);
+        }
+    }
+
+    fn spend(&mut self, n: usize) {
+        if let Some(allowance) = &self.allowance {
+            allowance.take(n);
+            self.granted = self.granted.saturating_sub(n);
+        }
     }
 
     /// `n` bytes were read into the room. [`Pipe::decode`] looks at them.
     pub(crate) fn received(&mut self, n: usize) {
         self.buffer.received(n);
+        self.spend(n);
     }
 
     /// Received and not decoded: a head that is still to be parsed, or what lies behind the body.
@@ -175,7 +224,7 @@ impl<'p> Pipe<'p> {
         if self.conduit.is_none() {
             self.conduit = self.pool.pipes().lend();
         }
-        let left = usize::try_from(self.unseen()).unwrap_or(usize::MAX);
+        let left = usize::try_from(self.unseen()).unwrap_or(usize::MAX).min(self.granted);
         let Some(conduit) = &mut self.conduit else {
             // Not asked for again before as much has been copied.
             self.fast = 0;
@@ -195,6 +244,7 @@ impl<'p> Pipe<'p> {
         if let Some(conduit) = &mut self.conduit {
             conduit.filled(n);
         }
+        self.spend(n);
         self.body.advance(n as u64);
         self.encoder.passed(n as u64);
         if n < self.pool.pipes().least() {

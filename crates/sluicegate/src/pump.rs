@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sluicegate_http1::{Malformed, Truncated};
 
-use crate::flow::{Lane, MOVES};
+use crate::flow::{Lane, MOVES, PauseCause, Waits};
 use crate::pipe::Pipe;
 use crate::transport::Transport;
 
@@ -68,11 +68,10 @@ pub(crate) async fn pump<F: Source, T: Transport>(
             pipe.decode().map_err(End::Malformed)?;
             if pipe.is_finished() {
                 if to.poll_flush(cx).map_err(|_| End::Sink)?.is_pending() {
-                    lane.stands(pipe.held(), true, false);
+                    report(pipe, lane, Waits::SINK);
                     return Poll::Pending;
                 }
-                pipe.release();
-                lane.stands(pipe.held(), false, false);
+                report(pipe, lane, Waits::NOTHING);
                 lane.moved(turn.moves);
                 return Poll::Ready(Ok(()));
             }
@@ -85,8 +84,8 @@ pub(crate) async fn pump<F: Source, T: Transport>(
                 if pipe.insist() {
                     continue;
                 }
-                pipe.release();
-                lane.stands(pipe.held(), pipe.has_output(), !pipe.is_received() && pipe.is_full());
+                let source = if pipe.is_received() { None } else { pipe.pause(lane.sink()) };
+                report(pipe, lane, Waits { sink: pipe.has_output(), source });
                 return Poll::Pending;
             }
             // What is taken and dropped (extensions, trailers) extends no deadline; what is taken
@@ -95,8 +94,7 @@ pub(crate) async fn pump<F: Source, T: Transport>(
                 lane.touch();
             }
             if turn.is_over(gave.unwrap_or(0).saturating_add(took.unwrap_or(0))) {
-                pipe.release();
-                lane.stands(pipe.held(), false, false);
+                report(pipe, lane, Waits { sink: gave.is_none() && pipe.has_output(), source: None });
                 step_aside(cx);
                 return Poll::Pending;
             }
@@ -121,17 +119,23 @@ pub(crate) async fn deliver<F: Source, T: Transport>(
     Err(end)
 }
 
+/// Ends a poll: gives back what is empty, and says how the pipe stands. Nothing else does.
+fn report(pipe: &mut Pipe<'_>, lane: Lane<'_>, waits: Waits) {
+    pipe.release();
+    lane.stands(pipe.held(), waits);
+}
+
 /// Writes what is staged in `pipe`, and nothing else.
 pub(crate) async fn flush<T: Transport>(pipe: &mut Pipe<'_>, to: &T, lane: Lane<'_>) -> io::Result<()> {
     poll_fn(|cx| {
         while pipe.has_output() {
             if poll_give(pipe, to, lane, cx)?.is_none() {
-                lane.stands(pipe.held(), true, false);
+                report(pipe, lane, Waits::SINK);
                 return Poll::Pending;
             }
         }
         let flushed = to.poll_flush(cx)?;
-        lane.stands(pipe.held(), flushed.is_pending(), false);
+        report(pipe, lane, Waits { sink: flushed.is_pending(), source: None });
         flushed.map(Ok)
     })
     .await
@@ -146,8 +150,7 @@ pub(crate) async fn attended_fill<F: Transport>(pipe: &mut Pipe<'_>, from: &F, l
                 Some(0) => return Poll::Ready(Ok(())),
                 Some(_) => {}
                 None => {
-                    pipe.release();
-                    lane.stands(pipe.held(), false, pipe.is_full());
+                    report(pipe, lane, Waits { sink: false, source: pipe.pause(PauseCause::Order) });
                     return Poll::Pending;
                 }
             }
@@ -185,8 +188,7 @@ pub(crate) async fn fill<F: Transport>(pipe: &mut Pipe<'_>, from: &F, lane: Lane
     poll_fn(|cx| match poll_fill(pipe, from, lane, cx)? {
         Some(n) => Poll::Ready(Ok(n)),
         None => {
-            pipe.release();
-            lane.stands(pipe.held(), false, false);
+            report(pipe, lane, Waits { sink: false, source: pipe.pause(lane.sink()) });
             Poll::Pending
         }
     })
@@ -209,7 +211,7 @@ pub(crate) async fn ends_within<F: Source>(from: &F, most: usize) -> bool {
 /// Reads once, if there is something now, as [`readable`] has hinted. There must be room.
 pub(crate) async fn try_fill<F: Source>(pipe: &mut Pipe<'_>, from: &F, lane: Lane<'_>) -> io::Result<Option<usize>> {
     poll_fn(|cx| {
-        let read = poll_read(pipe, from, lane, cx);
+        let read = if is_paused(pipe, lane) { Ok(None) } else { poll_read(pipe, from, lane, cx) };
         pipe.release();
         Poll::Ready(read)
     })
@@ -233,11 +235,11 @@ pub(crate) async fn is_readable<F: Transport>(from: &F) -> bool {
     poll_fn(|cx| Poll::Ready(from.poll_readable(cx).is_ready())).await
 }
 
-/// Ends the sending side of a way's sink: the end is on its way like a byte that the sink has to take.
+/// Ends the sending side of a direction's sink: the end is on its way like a byte that the sink has to take.
 pub(crate) async fn pass_end<T: Transport>(to: &T, lane: Lane<'_>) -> io::Result<()> {
     poll_fn(|cx| {
         let ended = to.poll_shutdown(cx);
-        lane.stands(0, ended.is_pending(), false);
+        lane.stands(0, Waits { sink: ended.is_pending(), source: None });
         ended
     })
     .await
@@ -311,10 +313,16 @@ fn poll_fill<F: Source>(
     cx: &mut Context<'_>,
 ) -> io::Result<Option<usize>> {
     // A full pipe is the pause; and no buffer is lent before the source may have something.
-    if pipe.is_full() || !pipe.is_lent() && from.poll_readable(cx)?.is_pending() {
+    if is_paused(pipe, lane) || !pipe.is_lent() && from.poll_readable(cx)?.is_pending() {
         return Ok(None);
     }
     poll_read(pipe, from, lane, cx)
+}
+
+/// Whether the source is to be left alone. What a limit grants is asked for once per poll, and grows once per sweep.
+fn is_paused(pipe: &mut Pipe<'_>, lane: Lane<'_>) -> bool {
+    pipe.refill(|| lane.millis());
+    pipe.is_full()
 }
 
 fn poll_read<F: Source>(
@@ -341,7 +349,7 @@ fn poll_splice<F: Source>(
     lane: Lane<'_>,
     cx: &mut Context<'_>,
 ) -> io::Result<Option<usize>> {
-    if from.poll_readable(cx)?.is_pending() {
+    if is_paused(pipe, lane) || from.poll_readable(cx)?.is_pending() {
         return Ok(None);
     }
     let Some((conduit, most)) = pipe.conduit() else {
@@ -362,3 +370,6 @@ fn poll_splice<F: Source>(
         Poll::Ready(Err(e)) => Err(e),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::Flow;
+use super::pause::{Pause, PauseCause};
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,18 +48,6 @@ pub enum BodySource {
     Pull,
 }
 
-/// Who holds a direction back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PausedBy {
-    /// The client does not read.
-    Client,
-    /// The origin does not read.
-    Origin,
-    /// The order of responses: what was received belongs to a request whose turn has not come.
-    Order,
-}
-
 /// One direction of a connection; durations have a resolution of 0.1 ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -73,10 +62,8 @@ pub struct DirectionState {
     pub sink_waits: Option<Duration>,
     /// The same, in total.
     pub sink_waited: Duration,
-    /// The source is not read: for how long now.
-    pub source_paused: Option<Duration>,
-    /// The same, in total.
-    pub source_was_paused: Duration,
+    /// The source is not read: why, and for how long now.
+    pub source_paused: Option<Pause>,
 }
 
 /// One live connection, as it stood when it was asked for.
@@ -104,26 +91,36 @@ pub struct ConnectionState {
     pub up: DirectionState,
     /// Origin to client.
     pub down: DirectionState,
+    paused: [Duration; PauseCause::ALL.len()],
 }
 
 impl ConnectionState {
     /// Why the client is not read, if it is not.
     #[must_use]
-    pub fn client_paused_by(&self) -> Option<PausedBy> {
-        self.up.source_paused?;
-        Some(if self.up.sink_waits.is_some() { PausedBy::Origin } else { PausedBy::Order })
+    pub fn client_paused_by(&self) -> Option<PauseCause> {
+        self.up.source_paused.map(|pause| pause.cause)
     }
 
     /// Why the origin is not read, if it is not.
     #[must_use]
-    pub fn origin_paused_by(&self) -> Option<PausedBy> {
-        self.down.source_paused.map(|_| PausedBy::Client)
+    pub fn origin_paused_by(&self) -> Option<PauseCause> {
+        self.down.source_paused.filter(|_| self.source == BodySource::Origin).map(|pause| pause.cause)
+    }
+
+    /// For how long this has held the connection back since it began: the client and the origin by not reading, anything
+    /// else by keeping a source from being read (both directions together).
+    #[must_use]
+    pub fn paused_for(&self, cause: PauseCause) -> Duration {
+        self.paused.get(cause as usize).copied().unwrap_or_default()
     }
 
     /// What it waits for, in a word or two, as its line shows it.
     #[must_use]
     pub fn waits_for(&self) -> &'static str {
+        let limits = [self.up.source_paused, self.down.source_paused];
+        let limit = limits.into_iter().flatten().find(|pause| pause.cause.is_ours());
         match self.phase {
+            Phase::Waiting | Phase::Responding | Phase::Tunnel if limit.is_some() => "limit",
             Phase::Idle => "request",
             Phase::Admitting => "memory",
             Phase::Head => "rest-of-head",
@@ -150,8 +147,9 @@ impl ConnectionState {
             phase: phase(flow.phase.load(Relaxed)),
             source: source(flow.source.load(Relaxed)),
             requests: flow.requests.load(Relaxed),
-            up: flow.up.state(&flow.clock),
-            down: flow.down.state(&flow.clock),
+            up: flow.upward().state(),
+            down: flow.downward().state(),
+            paused: PauseCause::ALL.map(|cause| flow.paused_for(cause)),
         }
     }
 }
@@ -176,15 +174,17 @@ impl fmt::Display for ConnectionState {
         write!(f, " requests={requests}")?;
         write!(f, " up={}/{} held={}", up.taken, up.given, up.held)?;
         write!(f, " down={}/{} held={}", down.taken, down.given, down.held)?;
+        let fed_by = if self.source == BodySource::Origin { "origin-unread-by" } else { "own-body-unread-by" };
+        let full = |cause| move |since| Pause { cause, since };
         let paused = [
-            ("client-unread-by", self.client_paused_by(), up.source_paused),
-            ("origin-unread-by", self.origin_paused_by(), down.source_paused),
-            ("origin-full-by", up.sink_waits.map(|_| PausedBy::Origin), up.sink_waits),
-            ("client-full-by", down.sink_waits.map(|_| PausedBy::Client), down.sink_waits),
+            ("client-unread-by", up.source_paused),
+            (fed_by, down.source_paused),
+            ("origin-full-by", up.sink_waits.map(full(PauseCause::Origin))),
+            ("client-full-by", down.sink_waits.map(full(PauseCause::Client))),
         ];
-        for (what, by, since) in paused {
-            if let (Some(by), Some(since)) = (by, since) {
-                write!(f, " {what}={by:?} for {since:.1?}")?;
+        for (what, pause) in paused {
+            if let Some(Pause { cause, since }) = pause {
+                write!(f, " {what}={cause:?} for {since:.1?}")?;
             }
         }
         Ok(())

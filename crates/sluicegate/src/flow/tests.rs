@@ -7,6 +7,14 @@ fn polled<T>(future: impl Future<Output = T>) -> Poll<T> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
+struct Woken(AtomicBool);
+
+impl std::task::Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 fn entered(flows: &Arc<Flows>) -> Entered {
     flows.enter("127.0.0.1:1".parse().unwrap())
 }
@@ -75,21 +83,52 @@ fn who_waits_for_whom_can_be_seen() {
     flow.respond(BodySource::Origin, None);
     flow.count_request();
     flow.upward().took(7);
-    flow.upward().stands(7, false, true);
+    flow.upward().stands(7, Waits::paused(PauseCause::Order));
     flow.downward().gave(3);
-    flow.downward().stands(100, true, true);
+    flow.downward().stands(100, Waits { sink: true, source: Some(PauseCause::Client) });
     let state = flows.states().remove(0);
     assert_eq!((state.phase, state.source, state.requests), (Phase::Responding, BodySource::Origin, 1));
     assert_eq!((state.up.taken, state.up.held, state.down.given, state.down.held), (7, 7, 3, 100));
-    assert_eq!(state.client_paused_by(), Some(PausedBy::Order));
-    assert_eq!(state.origin_paused_by(), Some(PausedBy::Client));
+    assert_eq!(state.client_paused_by(), Some(PauseCause::Order));
+    assert_eq!(state.origin_paused_by(), Some(PauseCause::Client));
     std::thread::sleep(Duration::from_millis(2));
-    flow.downward().stands(0, false, false);
-    flow.upward().stands(0, true, true);
+    flow.downward().stands(0, Waits::NOTHING);
+    flow.upward().stands(0, Waits { sink: true, source: Some(PauseCause::Origin) });
     let state = flows.states().remove(0);
-    assert_eq!((state.origin_paused_by(), state.client_paused_by()), (None, Some(PausedBy::Origin)));
+    assert_eq!((state.origin_paused_by(), state.client_paused_by()), (None, Some(PauseCause::Origin)));
     assert!(state.down.sink_waited >= Duration::from_millis(1) && state.down.sink_waits.is_none());
     assert!(state.to_string().contains("origin-full-by=Origin"), "{state}");
+    let totals = [PauseCause::Order, PauseCause::Client].map(|cause| state.paused_for(cause));
+    assert!(totals.iter().all(|total| *total >= Duration::from_millis(1)), "{totals:?}");
+    assert_eq!(state.paused_for(PauseCause::Limit), Duration::ZERO);
+}
+
+#[test]
+fn an_answer_of_ones_own_is_no_origin_that_is_not_read() {
+    let flows = Arc::new(Flows::new(Arc::default()));
+    let flow = entered(&flows);
+    flow.respond(BodySource::Push, None);
+    flow.downward().stands(100, Waits { sink: true, source: Some(PauseCause::Client) });
+    let state = flows.states().remove(0);
+    assert_eq!(state.origin_paused_by(), None);
+    assert!(state.to_string().contains(" own-body-unread-by=Client for "), "{state}");
+}
+
+/// Who is paused by a limit is looked at again once per sweep: nothing else wakes it.
+#[test]
+fn the_sweep_wakes_who_starves_and_nobody_else() {
+    for (cause, wakes) in [(PauseCause::Limit, true), (PauseCause::Client, false), (PauseCause::Budget, false)] {
+        let flows = Arc::new(Flows::new(Arc::default()));
+        let flow = entered(&flows);
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = Waker::from(Arc::clone(&woken));
+        flow.respond(BodySource::Origin, None);
+        flow.downward().stands(0, Waits::paused(cause));
+        assert!(pin!(flow.alarm()).poll(&mut Context::from_waker(&waker)).is_pending());
+        flows.sweep(Duration::from_millis(100));
+        assert_eq!(woken.0.load(Relaxed), wakes, "{cause:?}");
+        assert_eq!(flow.downward().held_by(), Some(cause));
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use sluicegate_http1::{HeadLimits, Malformed, Received, RequestHead, ResponseHea
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::close::Lingered;
-use crate::flow::{Alarm, Deadline, Entered, Flow, IdleAlarm, Phase};
+use crate::flow::{Alarm, Deadline, Entered, Flow, IdleAlarm, PauseCause, Phase, Waits};
 use crate::message::answer;
 use crate::pipe::Pipe;
 use crate::policy::{AllowAll, Policy};
@@ -341,6 +341,7 @@ async fn reserve<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy
         return Ok(());
     }
     cx.flow.wait(Phase::Admitting, cx.worker.limits().memory_timeout);
+    cx.flow.upward().stands(0, Waits::paused(PauseCause::Budget));
     tokio::select! { biased;
         () = busy.memory.take() => {}
         _ = cx.client.hangup(watch(cx.worker.limits())) => return Err(Asks::Gone),
@@ -349,6 +350,7 @@ async fn reserve<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy
             Alarm::Stopped => Asks::Stopped,
         }),
     }
+    cx.flow.upward().stands(0, Waits::NOTHING);
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sluicegate_http1::Framing;
 use sluicegate_http1::chunked::ChunkLimits;
 
-use crate::flow::{Deadline, Flow, Lane, Phase};
+use crate::flow::{Deadline, Flow, Lane, PauseCause, Phase, Waits};
 use crate::limits::{ClientFin, Limits};
 use crate::pipe::{Encoding, Pipe};
 use crate::pump::{self, End};
@@ -152,8 +152,11 @@ async fn move_and_rest<C: Transport, O: Transport>(
             else => {}
         }
         if !share.try_take() {
+            let lanes = [flow.upward(), flow.downward()];
             flow.wait(Phase::Admitting, Deadline::Same);
+            lanes.into_iter().for_each(|lane| lane.stands(0, Waits::paused(PauseCause::Budget)));
             share.take().await;
+            lanes.into_iter().for_each(|lane| lane.stands(0, Waits::NOTHING));
             flow.wait(Phase::Tunnel, Deadline::Same);
         }
     }

@@ -108,7 +108,7 @@ fn a_client_that_reads_nothing_is_in_the_end_not_read() {
             let answered = u64::from(requests(worker)) * ASK.len() as u64;
             assert_eq!(far.taken_by_peer(), answered + buffer as u64);
             let state = worker.flows.states().remove(0);
-            assert_eq!(state.client_paused_by(), Some(crate::flow::PausedBy::Order));
+            assert_eq!(state.client_paused_by(), Some(PauseCause::Order));
             assert!(state.down.sink_waits.is_some(), "and who holds it up can be seen: {state}");
         });
     }
