@@ -77,7 +77,7 @@ impl<W: Deref<Target = Worker<P>>, P> Drop for Guest<W, P> {
 async fn wait_and_serve<C: Transport, P: Policy>(cx: &Cx<'_, C, P>) {
     loop {
         cx.flow.wait(Phase::Idle, cx.worker.limits().idle_timeout);
-        if bytes(cx.client, cx.flow).await.is_err() {
+        if bytes(cx).await.is_err() {
             // Idle: nothing is owed to the client, and it is told by a plain FIN.
             return;
         }
@@ -284,7 +284,7 @@ async fn first_bytes<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut 
         if place.is_none() && knows && !pump::is_readable(cx.client).await {
             return Err(Asks::Nothing);
         }
-        bytes(cx.client, cx.flow).await.map_err(|alarm| alarm.map_or(Asks::Gone, |alarm| quiet(alarm, knows)))?;
+        bytes(cx).await.map_err(|alarm| alarm.map_or(Asks::Gone, |alarm| quiet(alarm, knows)))?;
         drop(place);
         reserve(cx, busy).await?;
         let read = if knows {
@@ -309,21 +309,26 @@ async fn first_bytes<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut 
 }
 
 /// Waits for bytes, holding nothing; else says what it was told, or `None` if the client has gone.
-async fn bytes<C: Transport>(client: &C, flow: &Flow) -> Result<(), Option<IdleAlarm>> {
+async fn bytes<C: Transport, P: Policy>(cx: &Cx<'_, C, P>) -> Result<(), Option<IdleAlarm>> {
     let alarm = tokio::select! { biased;
-        readable = pump::readable(client) => return readable.map_err(|_| None),
-        alarm = flow.idle_alarm() => alarm,
+        readable = pump::readable(cx.client) => return readable.map_err(|_| None),
+        alarm = cx.flow.idle_alarm() => alarm,
     };
     // A stop ends who has asked for nothing. Of a client that was just taken from the queue only
     // the kernel knows that, yet: closing on its request would reset it.
-    if alarm == IdleAlarm::Leave && client.is_stale(true) {
-        // It may be less than a record of TLS.
-        return tokio::select! { biased;
-            readable = pump::readable(client) => readable.map_err(|_| None),
-            alarm = flow.alarm() => Err(Some(alarm.into())),
-        };
+    if alarm == IdleAlarm::Leave && cx.client.is_stale(true) {
+        // Boxed, so that nobody who waits has room for it.
+        return Box::pin(last_bytes(cx.client, cx.flow)).await;
     }
     Err(Some(alarm))
+}
+
+/// The same of what the kernel has already: it may be less than a record of TLS.
+async fn last_bytes<C: Transport>(client: &C, flow: &Flow) -> Result<(), Option<IdleAlarm>> {
+    tokio::select! { biased;
+        readable = pump::readable(client) => readable.map_err(|_| None),
+        alarm = flow.alarm() => Err(Some(alarm.into())),
+    }
 }
 
 fn quiet(alarm: IdleAlarm, knows: bool) -> Asks {
