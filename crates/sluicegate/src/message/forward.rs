@@ -228,20 +228,20 @@ fn staged_size(bytes: usize, fields: usize, edits: Option<&Edits>) -> usize {
         .saturating_add(edits.map_or(0, Edits::len))
 }
 
-fn push(out: &mut Vec<u8>, parts: &[&[u8]]) {
+pub(crate) fn push(out: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
         out.extend_from_slice(part);
     }
 }
 
 /// A number in decimal digits, without allocating.
-struct Decimal {
+pub(crate) struct Decimal {
     digits: [u8; 20],
     start: usize,
 }
 
 impl Decimal {
-    fn new(mut n: u64) -> Self {
+    pub(crate) fn new(mut n: u64) -> Self {
         let mut digits = [b'0'; 20];
         let mut start = 20_usize;
         for slot in digits.iter_mut().rev() {
@@ -255,7 +255,7 @@ impl Decimal {
         Self { digits, start }
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         self.digits.get(self.start..).unwrap_or_default()
     }
 }

@@ -9,7 +9,7 @@ use sluicegate_http1::reasons::reason;
 use crate::limits::Limits;
 use crate::message::body::Body;
 use crate::message::edits::{self, EditError};
-use crate::message::forward::write_date;
+use crate::message::forward::{Decimal, push, write_date};
 
 /// A response that is made here: a status, fields, and one body.
 ///
@@ -58,6 +58,9 @@ struct Inner {
 
 /// Bytes of a reason phrase.
 const LONGEST_REASON: usize = 128;
+
+/// Bytes of what is written beside the status line and the fields that were given: date, type, framing, end.
+const AROUND: usize = 192;
 
 /// Why a response cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -177,8 +180,12 @@ impl Response {
     /// Writes the head, the only place where one of our own is. `length` is announced; `chunked` and `close` as they say.
     pub(crate) fn write_head(&self, length: Option<u64>, chunked: bool, close: bool, out: &mut Vec<u8>) {
         let phrase = self.0.reason.as_deref().unwrap_or_else(|| reason(self.0.status));
-        let line = format!("HTTP/1.1 {} {phrase}\r\n", self.0.status);
-        out.extend_from_slice(line.as_bytes());
+        let status = Decimal::new(self.0.status.into());
+        let line: [&[u8]; 5] = [b"HTTP/1.1 ", status.as_bytes(), b" ", phrase.as_bytes(), b"\r\n"];
+        // Without a date there is no body either, and nothing else is written: it may stand there as long as a tunnel runs.
+        let more = if self.0.has_date { 2 } else { AROUND };
+        out.reserve_exact(line.iter().map(|part| part.len()).chain([self.0.fields.len(), more]).sum());
+        push(out, &line);
         if !self.0.has_date {
             write_date(SystemTime::now(), out);
         }
@@ -189,7 +196,7 @@ impl Response {
         // A 205 has a length, which is 0; by its status alone nobody knows that.
         let length = if self.0.status == 205 { Some(0) } else { length.filter(|_| !self.is_bodiless()) };
         if let Some(length) = length {
-            out.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes());
+            push(out, &[b"Content-Length: ", Decimal::new(length).as_bytes(), b"\r\n"]);
         }
         if chunked {
             out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
