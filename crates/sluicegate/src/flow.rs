@@ -253,13 +253,13 @@ impl Flow {
     }
 
     /// For how many milliseconds it has been quiet, if it may give way to others: it has asked for nothing, or not come
-    /// further than the beginning of a head.
+    /// further than a handshake or the beginning of a head.
     fn quiet(&self) -> Option<u32> {
         let long = self.clock.coarse().wrapping_sub(self.since.load(Relaxed));
-        let is_idle = self.phase.load(Relaxed) == Phase::Idle as u8;
-        let is_quiet = match is_idle {
+        let phase = self.phase.load(Relaxed);
+        let is_quiet = match phase == Phase::Idle as u8 {
             true => self.requests.load(Relaxed) > 0 || long >= NEWCOMER,
-            false => self.phase.load(Relaxed) == Phase::Head as u8 && long >= NEWCOMER,
+            false => [Phase::Head as u8, Phase::Handshake as u8].contains(&phase) && long >= NEWCOMER,
         };
         is_quiet.then_some(long)
     }

@@ -103,6 +103,13 @@
 //!
 //! [`Reverse`] is a policy that makes it a reverse proxy: it sends every request to an origin of yours, and nothing elsewhere.
 //!
+//! # TLS, and what else comes before HTTP
+//!
+//! [`Serve::handshake`](proxy::Serve::handshake) is given each connection of a listener before it is served, and says what becomes of it: a
+//! TLS stream, the same socket without the line of a PROXY protocol, what another protocol left. What it learns of the client is kept in
+//! [`Client`]: its true address, and any value by its type ([`Client::with`], [`Client::get`]), for policies and connectors. A stream
+//! that stands on a socket says so ([`Stream::over`](transport::Stream::over), [`Connected::over`]), and is then watched and reset like it.
+//!
 //! # Cancellation
 //!
 //! Every future here may be dropped at any await: no byte is lost by it that was not to be lost. Dropping [`Serve`](proxy::Serve)

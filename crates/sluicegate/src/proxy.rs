@@ -1,5 +1,6 @@
 //! The proxy: made from settings, given listeners, stopped gracefully.
 
+mod handshake;
 mod serve;
 
 use std::io;
@@ -13,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 pub use serve::Serve;
 
-use crate::flow::{ConnectionState, TICK};
+use crate::flow::{ConnectionState, Entered, TICK};
 use crate::front::h1::{self, connection};
 use crate::limits::{LimitError, Limits};
 use crate::message::answer;
@@ -220,8 +221,8 @@ impl<P: Policy> Proxy<P> {
         self.worker.aborted.load(Relaxed)
     }
 
-    /// Clients of this worker that have been turned away so far: not accepted by the policy, or over
-    /// [`Limits::max_connections_per_client`].
+    /// Clients of this worker that have been turned away so far: not accepted by the policy, over
+    /// [`Limits::max_connections_per_client`], or with a [handshake](Serve::handshake) that failed.
     #[must_use]
     pub fn turned_away(&self) -> u64 {
         self.worker.turned_away.load(Relaxed)
@@ -300,6 +301,17 @@ impl<P: Policy> Proxy<P> {
         }
     }
 
+    /// Registers a connection from `address`, whose deadlines count from now on.
+    fn register(&self, address: SocketAddr) -> Entered {
+        if self.worker.is_at_rest() {
+            // Nobody turned the clock meanwhile.
+            self.worker.sweep();
+        }
+        let flow = self.worker.flows.enter(address);
+        self.worker.keep_time();
+        flow
+    }
+
     /// Registers a connection, and serves it when it is awaited.
     fn enter<C: Transport>(
         &self,
@@ -307,14 +319,8 @@ impl<P: Policy> Proxy<P> {
         who: Client,
         place: Option<OwnedSemaphorePermit>,
     ) -> impl Future<Output = ()> + Send + use<C, P> {
-        let worker = Arc::clone(&self.worker);
-        if worker.is_at_rest() {
-            // Nobody turned the clock meanwhile.
-            worker.sweep();
-        }
-        let flow = worker.flows.enter(who.address);
-        worker.keep_time();
-        connection(worker, client, who, flow, place)
+        let flow = self.register(who.address);
+        connection(Arc::clone(&self.worker), client, who, flow, place)
     }
 }
 

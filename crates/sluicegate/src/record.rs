@@ -3,9 +3,10 @@
 mod extensions;
 mod members;
 
+use std::any::Any;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use sluicegate_http1::{Malformed, RequestHead};
@@ -26,14 +27,34 @@ pub struct Client {
     /// Whether it speaks TLS to whoever took its connection in, so that its requests are of the scheme `https`.
     pub is_tls: bool,
     /// Made when somebody asks for it: most connections never need it.
-    latch: OnceLock<Latch>,
+    more: OnceLock<Arc<More>>,
+}
+
+/// What few clients need.
+#[derive(Debug)]
+struct More {
+    latch: Latch,
+    learnt: Option<Learnt>,
+}
+
+/// A value, and what was learnt before it.
+struct Learnt {
+    value: Box<dyn Any + Send + Sync>,
+    before: Arc<More>,
+}
+
+impl fmt::Debug for Learnt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // It may be a secret.
+        f.debug_struct("Learnt").finish_non_exhaustive()
+    }
 }
 
 impl Client {
     /// A client that was accepted by `listener`.
     #[must_use]
     pub fn new(address: SocketAddr, listener: SocketAddr) -> Self {
-        Self { address, listener, is_tls: false, latch: OnceLock::new() }
+        Self { address, listener, is_tls: false, more: OnceLock::new() }
     }
 
     /// The same client, over TLS that was ended before its bytes came here: by the stream that is served, or by a program in
@@ -41,6 +62,24 @@ impl Client {
     #[must_use]
     pub fn over_tls(self) -> Self {
         Self { is_tls: true, ..self }
+    }
+
+    /// The same client, of which a [handshake](crate::proxy::Serve::handshake) has learnt this: a certificate's name, an
+    /// account, what stood before the first request. Policies, connectors and the record find it by its type
+    /// ([`Client::get`]); it lives as long as the client's connection, and replaces an earlier one of its type.
+    #[must_use]
+    pub fn with<T: Send + Sync + 'static>(self, value: T) -> Self {
+        let before = Arc::clone(self.more());
+        let latch = before.latch.clone();
+        let learnt = Some(Learnt { value: Box::new(value), before });
+        Self { more: OnceLock::from(Arc::new(More { latch, learnt })), ..self }
+    }
+
+    /// What has been learnt of this type, if anything.
+    #[must_use]
+    pub fn get<T: 'static>(&self) -> Option<&T> {
+        let all = std::iter::successors(self.more.get(), |more| more.learnt.as_ref().map(|one| &one.before));
+        all.filter_map(|more| more.learnt.as_ref()).find_map(|one| one.value.downcast_ref())
     }
 
     /// A client in this process, over a stream without addresses: both are 127.0.0.1, port 0.
@@ -56,21 +95,25 @@ impl Client {
     ///
     /// For a client that was made by [`Client::new`] and given to no proxy it never resolves.
     pub fn gone(&self) -> Gone {
-        self.latch.get_or_init(Latch::new).wait()
+        self.more().latch.wait()
+    }
+
+    fn more(&self) -> &Arc<More> {
+        self.more.get_or_init(|| Arc::new(More { latch: Latch::new(), learnt: None }))
     }
 
     /// Its connection has ended.
     pub(crate) fn leave(&self) {
-        if let Some(latch) = self.latch.get() {
-            latch.open();
+        if let Some(more) = self.more.get() {
+            more.latch.open();
         }
     }
 }
 
 impl Clone for Client {
     fn clone(&self) -> Self {
-        let latch = self.latch.get_or_init(Latch::new).clone();
-        Self { latch: OnceLock::from(latch), is_tls: self.is_tls, ..Self::new(self.address, self.listener) }
+        let more = Arc::clone(self.more());
+        Self { more: OnceLock::from(more), is_tls: self.is_tls, ..Self::new(self.address, self.listener) }
     }
 }
 
@@ -94,6 +137,9 @@ pub enum Fault {
     /// The client's request came too slowly.
     #[error("the request did not arrive in time; send it faster, or ask the operator of the proxy to allow more time")]
     RequestTimeout,
+    /// The client's connection did not become one that is served ([`Serve::handshake`](crate::proxy::Serve::handshake)); why.
+    #[error("the client's handshake failed: {0}")]
+    Handshake(String),
     /// The client did not read the response.
     #[error("the client stopped reading the response")]
     ClientNotReading,
@@ -181,6 +227,7 @@ impl Fault {
         match self {
             Self::Request(rule) => rule.status(),
             Self::RequestTimeout | Self::ClientNotReading => 408,
+            Self::Handshake(_) => 400,
             Self::Denied(_) | Self::NotAccepted => 403,
             Self::TooManyConnections => 429,
             Self::Loop | Self::PassedBefore => 508,
@@ -195,7 +242,7 @@ impl Fault {
     /// How an exchange has ended in which this failed.
     pub(crate) fn ended(&self) -> Ended {
         match self {
-            Self::NotAccepted | Self::TooManyConnections => Ended::Refused,
+            Self::NotAccepted | Self::TooManyConnections | Self::Handshake(_) => Ended::Refused,
             Self::Request(_) | Self::Denied(_) | Self::Loop | Self::PassedBefore | Self::Capacity => Ended::Refused,
             Self::RequestTimeout | Self::ClientNotReading => Ended::Deadline,
             Self::Undecided | Self::Answer(_) | Self::Route(_) => Ended::PolicyFailed,
@@ -207,7 +254,7 @@ impl Fault {
     #[must_use]
     pub fn token(&self) -> &'static str {
         match self {
-            Self::Request(_) | Self::RequestTimeout => "http_request_error",
+            Self::Request(_) | Self::RequestTimeout | Self::Handshake(_) => "http_request_error",
             Self::NotAccepted | Self::TooManyConnections => "http_request_denied",
             Self::Denied(_) => "destination_ip_prohibited",
             Self::Loop | Self::PassedBefore => "proxy_loop_detected",

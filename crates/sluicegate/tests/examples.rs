@@ -11,7 +11,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use support::{Message, Origin, Wire, eventually, get, ok};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use support::{Message, Origin, Tls, Wire, eventually, get, ok};
 
 /// Where the examples are. `cargo test --test examples` does not build them, so this does.
 fn built() -> &'static Path {
@@ -78,7 +80,7 @@ fn each_is_short_and_run() {
         assert!(tests.contains(&format!("fn {name}()")), "{name} is not run");
         n += 1;
     }
-    assert!(n >= 8, "{n} examples");
+    assert!(n >= 10, "{n} examples");
 }
 
 #[test]
@@ -195,4 +197,43 @@ fn paused() {
 #[test]
 fn harness() {
     assert!(Command::new(built().join("harness")).status().unwrap().success());
+}
+
+/// What a running example says next.
+fn line(example: &mut Example) -> String {
+    BufReader::new(example.child.stdout.as_mut().unwrap()).lines().next().unwrap().unwrap()
+}
+
+#[test]
+fn tls() {
+    let (tls, origin) = (Tls::new(), Origin::answering(|_| ok("served")));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let files = [folder.join("tls.certificate"), folder.join("tls.key")];
+    for (file, text) in files.iter().zip(&tls.files) {
+        std::fs::write(file, text).unwrap();
+    }
+    let mut example = Example::start("tls", &files.each_ref().map(|file| file.to_str().unwrap()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let answer = runtime.block_on(async {
+        let mut client = tls.connect(tokio::net::TcpStream::connect(example.address).await.unwrap()).await;
+        client.write_all(&get(&origin.url("/"))).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let n = client.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..n]).into_owned()
+    });
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert_eq!(line(&mut example), "sluice.test asks for 127.0.0.1");
+}
+
+#[test]
+fn proxy_protocol() {
+    let (origin, mut example) = (Origin::answering(|_| ok("served")), Example::start("proxy_protocol", &["127.0.0.1"]));
+    let mut client = example.client();
+    client.send("PROXY TCP4 192.0.2.1 192.0.2.9 55000 3128\r\n");
+    client.send(get(&origin.url("/")));
+    assert_eq!(client.response("GET").text(), "served");
+    assert_eq!(line(&mut example), "192.0.2.1:55000 asks for 127.0.0.1");
+    let mut nameless = example.client();
+    nameless.send(get(&origin.url("/")));
+    assert!(nameless.rest().0.is_empty(), "who says nothing of a client is not served");
 }

@@ -15,6 +15,8 @@ use super::pause::{Pause, PauseCause};
 pub enum Phase {
     /// It waits for a request, and holds no buffer.
     Idle,
+    /// Its handshake runs: TLS, the PROXY protocol, one of one's own.
+    Handshake,
     /// It waits for memory (`Limits::max_memory`).
     Admitting,
     /// A head is being received.
@@ -122,6 +124,7 @@ impl ConnectionState {
         match self.phase {
             Phase::Waiting | Phase::Responding | Phase::Tunnel if limit.is_some() => "limit",
             Phase::Idle => "request",
+            Phase::Handshake => "handshake",
             Phase::Admitting => "memory",
             Phase::Head => "rest-of-head",
             Phase::Deciding => "policy",
@@ -155,8 +158,8 @@ impl ConnectionState {
 }
 
 fn phase(code: u8) -> Phase {
-    use Phase::{Admitting, Closing, Connecting, Deciding, Head, Idle, Responding, Tunnel, Waiting};
-    let all = [Idle, Admitting, Head, Deciding, Connecting, Waiting, Responding, Tunnel, Closing];
+    use Phase::{Admitting, Closing, Connecting, Deciding, Handshake, Head, Idle, Responding, Tunnel, Waiting};
+    let all = [Idle, Handshake, Admitting, Head, Deciding, Connecting, Waiting, Responding, Tunnel, Closing];
     all.into_iter().find(|phase| *phase as u8 == code).unwrap_or(Idle)
 }
 

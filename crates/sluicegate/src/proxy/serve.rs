@@ -7,14 +7,16 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Proxy;
+use super::handshake::{self, Newcomer, Welcome};
 use crate::flow::{OncePerSecond, TICK};
 use crate::origin;
 use crate::policy::Policy;
 use crate::record::Client;
-use crate::transport::{Listener, Tcp};
+use crate::transport::{IntoTransport, Listener, Tcp};
 
 /// A proxy and a listener: awaiting it serves its clients. Made by [`Proxy::serve`].
 ///
@@ -23,6 +25,7 @@ use crate::transport::{Listener, Tcp};
 pub struct Serve<P> {
     proxy: Proxy<P>,
     listener: io::Result<Listener>,
+    handshake: Option<Welcome<P>>,
     stop: Option<StopSignal>,
     timeout: Duration,
 }
@@ -34,7 +37,7 @@ type StopSignal = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl<P: Policy> Serve<P> {
     pub(super) fn new(proxy: Proxy<P>, listener: io::Result<Listener>) -> Self {
-        Self { proxy, listener, stop: None, timeout: Duration::MAX }
+        Self { proxy, listener, handshake: None, stop: None, timeout: Duration::MAX }
     }
 
     /// Where it listens; the real port if it was bound to port 0.
@@ -46,6 +49,42 @@ impl<P: Policy> Serve<P> {
             Ok(listener) => Ok(listener.local_addr()),
             Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
         }
+    }
+
+    /// What becomes of each connection before it is served: TLS, the PROXY protocol, a protocol of one's own. `shake` is given
+    /// the socket, of which nothing has been read, and the client as the socket shows it. It returns what is to be served (for
+    /// TLS a [`Stream`](crate::transport::Stream) over a [`Socket`](crate::transport::Socket), or the socket itself), and the
+    /// client as it is known now: its true [`address`](Client::address), that it is [over TLS](Client::over_tls), what else
+    /// was [learnt](Client::with). [`Policy::accept`] and all that follows see that client;
+    /// [`Limits::max_connections_per_client`](crate::Limits::max_connections_per_client) counts it.
+    ///
+    /// A handshake has a place among `max_connections`, and [`Limits::head_timeout`](crate::Limits::head_timeout) from the
+    /// accept to its end; then it is dropped, as it is when the proxy has stopped, so it must be cancel-safe. At most 256 run
+    /// at once for each listener of a worker. While others wait for their turn, or for a place, those go that have run for
+    /// longer than a second. What fails is told to [`Policy::refused`] as [`Fault::Handshake`](crate::Fault::Handshake), and
+    /// one that panics takes only its own client along. What the library that does it holds comes on top of the bound.
+    ///
+    /// ```no_run
+    /// use sluicegate::transport::{Socket, Stream};
+    /// # async fn serve(acceptor: tokio_rustls::TlsAcceptor) -> std::io::Result<()> {
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3129").await?;
+    /// let serve = sluicegate::Proxy::new().serve(listener).handshake(move |tcp, client| {
+    ///     let acceptor = acceptor.clone();
+    ///     async move {
+    ///         let socket = Socket::new(tcp)?;
+    ///         let tls = acceptor.accept(socket.clone()).await?;
+    ///         Ok((Stream::new(tls).over(socket), client.over_tls()))
+    ///     }
+    /// });
+    /// serve.await
+    /// # }
+    /// ```
+    pub fn handshake<R, S>(self, shake: impl Fn(TcpStream, Client) -> R + Send + Sync + 'static) -> Self
+    where
+        R: Future<Output = io::Result<(S, Client)>> + Send + 'static,
+        S: IntoTransport + Send + 'static,
+    {
+        Self { handshake: Some(handshake::welcome(shake)), ..self }
     }
 
     /// Stops when `signal` resolves: serves those that are in the listener's queue, closes it, ends idle connections,
@@ -75,11 +114,11 @@ impl<P: Policy> Serve<P> {
 
     /// The same; when it was stopped.
     async fn serve_until(self, stop: impl Future<Output = ()>) -> io::Result<Instant> {
-        let Self { proxy, listener, timeout, .. } = self;
-        let listener = listener?;
-        proxy.accept_until(&listener, stop).await;
+        let Self { proxy, listener, handshake, timeout, .. } = self;
+        let door = Door { proxy, listener: listener?, handshake };
+        door.accept_until(stop).await;
         let stopped = Instant::now();
-        proxy.serve_queue(&listener, timeout).await;
+        door.serve_queue(timeout).await;
         Ok(stopped)
     }
 }
@@ -99,10 +138,18 @@ impl<P: Policy> IntoFuture for Serve<P> {
     }
 }
 
-impl<P: Policy> Proxy<P> {
-    async fn accept_until(&self, listener: &Listener, stop: impl Future<Output = ()>) {
-        self.add_own_address(listener.local_addr());
-        listener.tune(self.worker.limits().to_clients());
+/// Where clients come in.
+struct Door<P> {
+    proxy: Proxy<P>,
+    listener: Listener,
+    handshake: Option<Welcome<P>>,
+}
+
+impl<P: Policy> Door<P> {
+    async fn accept_until(&self, stop: impl Future<Output = ()>) {
+        let Self { proxy, listener, .. } = self;
+        proxy.add_own_address(listener.local_addr());
+        listener.tune(proxy.limits().to_clients());
         let mut warning = OncePerSecond::default();
         let mut stop = pin!(stop);
         // Accepted, and waiting for its permit.
@@ -111,37 +158,37 @@ impl<P: Policy> Proxy<P> {
             let accepted = tokio::select! { biased;
                 () = &mut stop => break,
                 // Beyond the limit one client per listener waits here, the others in its queue.
-                permit = self.place(), if next.is_some() => Ok(permit),
-                accepted = listener.accept(), if next.is_none() => accepted.map(|accepted| {
+                permit = proxy.place(), if next.is_some() => Ok(permit),
+                accepted = listener.accept_stream(), if next.is_none() => accepted.map(|accepted| {
                     next = Some(accepted);
-                    Arc::clone(&self.worker.shared.permits).try_acquire_owned().ok()
+                    Arc::clone(&proxy.worker.shared.permits).try_acquire_owned().ok()
                 }),
             };
             match accepted {
                 Ok(Some(permit)) => {
-                    if let Some((tcp, peer)) = next.take() {
-                        self.welcome(tcp, peer, listener.local_addr(), Some(permit));
+                    if let Some((stream, peer)) = next.take() {
+                        self.welcome(stream, peer, Some(permit));
                     }
                 }
                 Ok(None) => {}
                 Err(error) => wait_out(&error, &mut warning).await,
             }
         }
-        if let Some((tcp, peer)) = next {
-            self.welcome(tcp, peer, listener.local_addr(), None);
+        if let Some((stream, peer)) = next {
+            self.welcome(stream, peer, None);
         }
     }
 
     /// Serves those in the queue, whom the kernel would reset with the listener; for so long, if there is no descriptor for
     /// them now.
-    async fn serve_queue(&self, listener: &Listener, patience: Duration) {
+    async fn serve_queue(&self, patience: Duration) {
         let (mut warning, begun) = (OncePerSecond::default(), Instant::now());
         // A client that is gone again is no reason to reset those behind it.
         let (mut errors, mut taken) = (0_u8, 0_u32);
         while errors < 16 && taken < QUEUE {
-            match listener.try_accept() {
-                Ok(Some((tcp, peer))) => {
-                    self.welcome(tcp, peer, listener.local_addr(), None);
+            match self.listener.try_accept_stream() {
+                Ok(Some((stream, peer))) => {
+                    self.welcome(stream, peer, None);
                     taken = taken.saturating_add(1);
                     // However many there are, those that are served have their turn.
                     tokio::task::yield_now().await;
@@ -149,7 +196,7 @@ impl<P: Policy> Proxy<P> {
                 Ok(None) => break,
                 Err(error) if origin::is_exhausted(&error) && begun.elapsed() < patience => {
                     // What is idle holds descriptors too.
-                    self.worker.flows.drain();
+                    self.proxy.worker.flows.drain();
                     wait_out(&error, &mut warning).await;
                 }
                 Err(_) => errors = errors.saturating_add(1),
@@ -157,13 +204,16 @@ impl<P: Policy> Proxy<P> {
         }
     }
 
-    fn welcome(&self, tcp: Tcp, peer: SocketAddr, listener: SocketAddr, permit: Option<OwnedSemaphorePermit>) {
-        let who = Client::new(peer, listener);
-        if !self.is_welcome(&tcp, &who) {
-            return;
+    fn welcome(&self, stream: TcpStream, peer: SocketAddr, place: Option<OwnedSemaphorePermit>) {
+        let who = Client::new(peer, self.listener.local_addr());
+        if let Some(welcome) = &self.handshake {
+            return welcome(&self.proxy, Newcomer { stream, who, place });
         }
-        // Registered before its task runs, or nobody would turn the clock for it.
-        tokio::spawn(self.enter(tcp, who, permit));
+        let tcp = Tcp::adopt(stream);
+        if self.proxy.is_welcome(&tcp, &who) {
+            // Registered before its task runs, or nobody would turn the clock for it.
+            tokio::spawn(self.proxy.enter(tcp, who, place));
+        }
     }
 }
 

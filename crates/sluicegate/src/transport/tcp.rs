@@ -73,7 +73,8 @@ impl Tcp {
         Ok(Self::adopt(stream))
     }
 
-    fn adopt(stream: TcpStream) -> Self {
+    /// Takes over a socket that was tuned already.
+    pub(crate) fn adopt(stream: TcpStream) -> Self {
         let (read, write) = stream.into_split();
         Self { read: Mutex::new(read), write: Some(write) }
     }
@@ -318,6 +319,12 @@ impl Listener {
     /// # Errors
     /// Those of `accept4(2)`; of `EMFILE` and its like the caller backs off.
     pub async fn accept(&self) -> io::Result<(Tcp, SocketAddr)> {
+        let (stream, peer) = self.accept_stream().await?;
+        Ok((Tcp::adopt(stream), peer))
+    }
+
+    /// The same, as the runtime's own socket.
+    pub(crate) async fn accept_stream(&self) -> io::Result<(TcpStream, SocketAddr)> {
         self.listener.accept().await.and_then(Self::welcome)
     }
 
@@ -327,6 +334,11 @@ impl Listener {
     /// # Errors
     /// As [`Listener::accept`].
     pub fn try_accept(&self) -> io::Result<Option<(Tcp, SocketAddr)>> {
+        Ok(self.try_accept_stream()?.map(|(stream, peer)| (Tcp::adopt(stream), peer)))
+    }
+
+    /// The same, as the runtime's own socket.
+    pub(crate) fn try_accept_stream(&self) -> io::Result<Option<(TcpStream, SocketAddr)>> {
         match SockRef::from(&self.listener).accept() {
             Ok((socket, peer)) => {
                 let Some(peer) = peer.as_socket() else { return Ok(None) };
@@ -338,11 +350,11 @@ impl Listener {
         }
     }
 
-    fn welcome((stream, peer): (TcpStream, SocketAddr)) -> io::Result<(Tcp, SocketAddr)> {
+    fn welcome((stream, peer): (TcpStream, SocketAddr)) -> io::Result<(TcpStream, SocketAddr)> {
         // Only Linux inherits it from the listener.
         if cfg!(not(target_os = "linux")) {
             stream.set_nodelay(true)?;
         }
-        Ok((Tcp::adopt(stream), peer))
+        Ok((stream, peer))
     }
 }

@@ -307,8 +307,10 @@ async fn an_error_behind_the_byte_ahead_is_not_lost() {
             room: &mut tokio::io::ReadBuf<'_>,
         ) -> Poll<io::Result<()>> {
             self.0 += 1;
+            if self.0 == 1 {
+                room.put_slice(b"x");
+            }
             Poll::Ready(match self.0 {
-                1 => Ok(room.put_slice(b"x")),
                 2 => Err(io::ErrorKind::ConnectionReset.into()),
                 _ => Ok(()),
             })

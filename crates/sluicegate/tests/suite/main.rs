@@ -23,6 +23,7 @@ mod ends_tunnel;
 mod failures;
 mod follows;
 mod forwarding;
+mod handshakes;
 mod interim;
 mod kept_and_forbidden;
 mod leaving;
