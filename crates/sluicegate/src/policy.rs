@@ -17,6 +17,7 @@ mod failure;
 mod heads;
 pub(crate) mod reverse;
 mod route;
+mod trial;
 
 use std::net::SocketAddr;
 
@@ -25,6 +26,7 @@ pub use failure::Failure;
 pub(crate) use heads::host_field;
 pub use heads::{OriginResponse, Request};
 pub use route::{Origin, OriginError, Route, Verdict};
+pub use trial::Trial;
 
 use crate::message::response::Response;
 use crate::record::{Client, Fault, Record};
@@ -57,6 +59,8 @@ use crate::record::{Client, Fault, Record};
 /// They see a response, and the answer to a failure, from right to left, so that the first has the last word. A function or closure
 /// `Fn(&mut Request<'_>, &Client) -> Verdict` is a policy (one that waits: [`policy_fn`]); so are an `Arc` of one, one that is chosen at run time ([`DynPolicy`]), and an `Option`, which
 /// allows all when it is `None`.
+///
+/// **Testing.** [`Request::test`] makes a request that no client has sent, and asks a policy about it.
 ///
 /// **When one panics,** its connection is reset, which is logged and counted (`Proxy::panicked`), and
 /// nothing else happens: every other connection goes on.

@@ -370,7 +370,38 @@ pub struct Record<'a> {
     pub(crate) asked: &'a Members,
 }
 
-impl Record<'_> {
+impl<'a> Record<'a> {
+    /// Of an exchange that has just begun, and is complete.
+    pub(crate) fn of(
+        client: &'a Client,
+        request: &'a RequestHead,
+        extensions: &'a Extensions,
+        asked: &'a Members,
+    ) -> Self {
+        Self {
+            id: 0,
+            client,
+            started: SystemTime::now(),
+            duration: Duration::ZERO,
+            request,
+            tunnel: false,
+            status: 0,
+            origin: None,
+            reused: false,
+            lookup: None,
+            lookup_cached: false,
+            connect: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            paused_by_client: Duration::ZERO,
+            paused_by_origin: Duration::ZERO,
+            fault: None,
+            ended: Ended::Complete,
+            extensions,
+            asked,
+        }
+    }
+
     /// The method; empty if the head was never complete.
     #[must_use]
     pub fn method(&self) -> &str {

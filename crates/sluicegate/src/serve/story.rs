@@ -132,27 +132,14 @@ pub(crate) fn turned_away<P: Policy>(worker: &Worker<P>, who: &Client, fault: Op
             return;
         }
         let (head, extensions, asked) = (RequestHead::new(), Extensions::new(), Members::new());
+        let record = Record::of(who, &head, &extensions, &asked);
         policy.refused(&Record {
             id: worker.shared.next_id(),
-            client: who,
-            started: SystemTime::now(),
-            duration: Duration::ZERO,
-            request: &head,
-            tunnel: false,
             status: fault.filter(|_| given > 0).map_or(0, Fault::status),
-            origin: None,
-            reused: false,
-            lookup: None,
-            lookup_cached: false,
-            connect: None,
-            bytes_in: 0,
             bytes_out: given as u64,
-            paused_by_client: Duration::ZERO,
-            paused_by_origin: Duration::ZERO,
             fault,
             ended: fault.map_or(Ended::PolicyFailed, Fault::ended),
-            extensions: &extensions,
-            asked: &asked,
+            ..record
         });
     };
     if catch_unwind(AssertUnwindSafe(tell)).is_err() {

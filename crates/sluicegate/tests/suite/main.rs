@@ -45,5 +45,6 @@ mod stopping;
 mod streams;
 mod surface;
 mod tiny;
+mod trials;
 mod tunnels;
 mod vanished;
