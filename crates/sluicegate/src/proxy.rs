@@ -334,7 +334,7 @@ pub fn future_sizes() -> (usize, usize) {
 /// One try at saying why, and how many bytes that was; a client that may not be here is not waited for.
 fn turn_away(client: &impl Transport, fault: &Fault, name: &str) -> usize {
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    let given = client.poll_write(&mut cx, &[io::IoSlice::new(&answer::fault(fault, "", name).to_bytes())]);
+    let given = client.poll_write(&mut cx, &[io::IoSlice::new(&h1::whole(&answer::fault(fault, "", name)))]);
     let _ = client.poll_shutdown(&mut cx);
     if let std::task::Poll::Ready(Ok(given)) = given { given } else { 0 }
 }

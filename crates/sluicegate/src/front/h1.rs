@@ -1,7 +1,8 @@
 //! One client, from accept to close: wait without a buffer, read a head, serve it, and again.
 //! Request N+1 is not looked at before response N has been written.
 
-pub(crate) mod close;
+mod close;
+mod text;
 
 use std::io;
 use std::ops::Deref;
@@ -9,10 +10,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use sluicegate_http1::{HeadLimits, Malformed, Received, RequestHead, ResponseHead};
+use sluicegate_http1::{HeadLimits, Malformed, Received, RequestHead};
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::close::Lingered;
+use self::text::Exchanging;
+pub(crate) use self::text::whole;
 use crate::flow::{Alarm, Deadline, Entered, Flow, IdleAlarm, PauseCause, Phase, Waits};
 use crate::message::answer;
 use crate::pipe::Pipe;
@@ -21,9 +24,61 @@ use crate::pump;
 use crate::record::{Client, Ended, Fault, Members};
 use crate::serve::exchange::watch;
 use crate::serve::story::Story;
-use crate::serve::{self, Busy, Cx, Next};
+use crate::serve::{self, Cx, Served, Working};
 use crate::transport::{Tcp, Transport};
-use crate::worker::{Share, Worker};
+use crate::worker::Worker;
+
+/// The working state of a connection that is not idle.
+struct Busy<'w> {
+    head: RequestHead,
+    /// The request, or its first byte, had come before the response to the one before it was through.
+    is_pipelined: bool,
+    working: Working<'w>,
+}
+
+/// A working state that waits for the next request without a share of the memory may hold this much, in bytes.
+const KEPT_HEADS: usize = 8 * 1024;
+
+impl Busy<'_> {
+    /// Gives the memory of large heads back: what is kept is not to count.
+    fn shrink(&mut self) {
+        let Self { head, working: Working { request, response, response_head, .. }, .. } = self;
+        let heads = head.capacity().saturating_add(response_head.capacity());
+        let staged = request.capacity().saturating_add(response.capacity());
+        if heads.saturating_add(staged) > KEPT_HEADS {
+            head.shrink();
+            response_head.shrink();
+            request.shrink();
+            response.shrink();
+        }
+    }
+}
+
+/// What follows an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Another request.
+    Again,
+    /// A clean end, after what has been written has arrived.
+    Close,
+    /// The end of a connection on which nothing is owed.
+    Gone,
+    /// A reset: what the client got must not look complete.
+    Abort,
+    /// Nothing to do for now, and nothing is held.
+    Idle,
+}
+
+impl Next {
+    fn after(served: Served, goes_on: bool) -> Self {
+        match served {
+            Served::Whole if goes_on => Self::Again,
+            Served::Whole => Self::Close,
+            Served::Over => Self::Gone,
+            Served::Cut => Self::Abort,
+        }
+    }
+}
 
 /// Serves one client until its connection ends. Cancel-safe: dropping it ends the connection, by a reset if something
 /// was under way, and else by a FIN.
@@ -95,24 +150,14 @@ async fn wait_and_serve<C: Transport, P: Policy>(cx: &Cx<'_, C, P>) {
 
 /// Serves requests until the client is quiet, or its connection is to end.
 async fn busy<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>) -> Next {
-    let mut busy = Busy {
-        request: Pipe::new(&cx.worker.client_buffers),
-        response: Pipe::new(&cx.worker.origin_buffers),
-        head: RequestHead::new(),
-        response_head: ResponseHead::new(),
-        last: None,
-        is_pipelined: false,
-        shown: None,
-        asked: Members::new(),
-        memory: Share::of(cx.worker.shared.memory.as_ref()),
-    };
+    let mut busy = Busy { head: RequestHead::new(), is_pipelined: false, working: Working::new(cx.worker) };
     let underway = Underway(cx);
     let next = serve_all(cx, &mut busy).await;
     std::mem::forget(underway);
-    if busy.shown.is_some() {
+    if busy.working.shown.is_some() {
         cx.flow.asks_no_more();
     }
-    if let Some(last) = busy.last.take() {
+    if let Some(last) = busy.working.last.take() {
         cx.worker.origins.put(last, cx.flow);
     }
     if next != Next::Close {
@@ -138,12 +183,12 @@ impl<C: Transport, P: Policy> Drop for Underway<'_, '_, C, P> {
 /// Ends the connection well, or else aborts it.
 async fn close<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) -> Next {
     let limits = cx.worker.limits();
-    match close::linger(cx.client, &mut busy.request, limits, cx.flow).await {
+    match close::linger(cx.client, &mut busy.working.request, limits, cx.flow).await {
         Lingered::Ended => return Next::Gone,
         Lingered::TooMuch => return Next::Abort,
         Lingered::StillOpen => {}
     }
-    busy.memory.give_back();
+    busy.working.memory.give_back();
     if close::wait_for_end(cx.client, limits, cx.flow).await { Next::Abort } else { Next::Gone }
 }
 
@@ -155,10 +200,10 @@ async fn serve_all<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Bu
         let next = match read_head(cx, busy).await {
             Asks::Request => {
                 cx.flow.count_request();
-                serve::serve(cx, busy).await
+                serve(cx, busy).await
             }
-            Asks::Nonsense(rule) => serve::refuse(cx, busy, Fault::Request(rule)).await,
-            Asks::TooSlowly => serve::refuse(cx, busy, Fault::RequestTimeout).await,
+            Asks::Nonsense(rule) => refuse(cx, busy, Fault::Request(rule)).await,
+            Asks::TooSlowly => refuse(cx, busy, Fault::RequestTimeout).await,
             Asks::GivesWay => return give_way(cx, busy).await,
             Asks::Nothing => return Next::Idle,
             Asks::NoMemory => return Box::pin(no_memory(cx, &busy.head)).await,
@@ -169,6 +214,22 @@ async fn serve_all<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Bu
             return next;
         }
     }
+}
+
+/// Serves the request whose head is complete.
+async fn serve<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Next {
+    let Busy { head, is_pipelined, working } = busy;
+    let mut front = Exchanging::new(head, cx.worker.via(), cx.flow);
+    let served = serve::serve(cx, &mut front, head, *is_pipelined, working).await;
+    Next::after(served, front.goes_on())
+}
+
+/// Answers what was not even a request, and ends the connection.
+async fn refuse<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>, fault: Fault) -> Next {
+    let Busy { head, working, .. } = busy;
+    let mut front = Exchanging::new(head, cx.worker.via(), cx.flow);
+    let served = serve::refuse(cx, &mut front, head, working, fault).await;
+    Next::after(served, front.goes_on())
 }
 
 /// What came instead of, or as, a request.
@@ -194,7 +255,7 @@ enum Asks {
 
 async fn read_head<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Asks {
     let limits = cx.worker.limits();
-    busy.is_pipelined = !busy.request.raw().is_empty();
+    busy.is_pipelined = !busy.working.request.raw().is_empty();
     if !busy.is_pipelined
         && let Err(instead) = first_bytes(cx, busy).await
     {
@@ -203,9 +264,9 @@ async fn read_head<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Bu
     // From its first byte on, a head has a deadline that no byte extends.
     cx.flow.wait(Phase::Head, limits.head_timeout);
     loop {
-        match receive(&mut busy.head, &mut busy.request, &limits.head) {
+        match receive(&mut busy.head, &mut busy.working.request, &limits.head) {
             Ok(true) => return Asks::Request,
-            Ok(false) if busy.head.is_empty() => busy.memory.give_back(),
+            Ok(false) if busy.head.is_empty() => busy.working.memory.give_back(),
             Ok(false) => {}
             Err(rule) => return Asks::Nonsense(rule),
         }
@@ -221,12 +282,12 @@ async fn read_head<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Bu
 
 /// Reads more of a head. While nothing but empty lines has come, nothing is held for it: their sender's deadline goes on.
 async fn fill<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) -> io::Result<usize> {
-    busy.request.release();
+    busy.working.request.release();
     if busy.head.is_empty() {
         pump::readable(cx.client).await?;
     }
-    busy.memory.take().await;
-    pump::fill(&mut busy.request, cx.client, cx.flow.upward()).await
+    busy.working.memory.take().await;
+    pump::fill(&mut busy.working.request, cx.client, cx.flow.upward()).await
 }
 
 /// What a head is that did not end before the alarm.
@@ -242,7 +303,7 @@ fn unfinished(alarm: IdleAlarm, head: &RequestHead) -> Asks {
 
 /// Says that a head came too slowly, and goes at once: the place is needed.
 async fn give_way<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Next {
-    let _ = serve::refuse(cx, busy, Fault::RequestTimeout).await;
+    let _ = refuse(cx, busy, Fault::RequestTimeout).await;
     close::at_once(cx.client, cx.flow).await;
     Next::Gone
 }
@@ -255,7 +316,7 @@ async fn no_memory<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, head: &RequestHea
     story.fault = Some(Fault::Capacity);
     story.ended = Ended::Refused;
     let answer =
-        answer::fault(&Fault::Capacity, " (all memory that it may use is in use)", &cx.worker.shared.name).to_bytes();
+        whole(&answer::fault(&Fault::Capacity, " (all memory that it may use is in use)", &cx.worker.shared.name));
     let sent = tokio::select! { biased;
         sent = pump::write_once(cx.client, &answer, cx.flow.downward()) => sent.is_ok(),
         _ = cx.flow.alarm() => false,
@@ -269,7 +330,7 @@ async fn no_memory<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, head: &RequestHea
 
 /// Waits, holding nothing, for the first bytes of a request; takes them once there is memory.
 async fn first_bytes<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Result<(), Asks> {
-    busy.memory.give_back();
+    busy.working.memory.give_back();
     busy.shrink();
     // A hint may come to nothing once; of a stream that hints on and on it cannot be known without a buffer.
     let mut knows = true;
@@ -288,11 +349,11 @@ async fn first_bytes<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut 
         drop(place);
         reserve(cx, busy).await?;
         let read = if knows {
-            pump::try_fill(&mut busy.request, cx.client, lane).await
+            pump::try_fill(&mut busy.working.request, cx.client, lane).await
         } else {
             // It cannot be known without a buffer: so one is held meanwhile.
             tokio::select! { biased;
-                read = pump::fill(&mut busy.request, cx.client, lane) => read.map(Some),
+                read = pump::fill(&mut busy.working.request, cx.client, lane) => read.map(Some),
                 alarm = cx.flow.idle_alarm() => return Err(quiet(alarm, knows)),
             }
         };
@@ -301,7 +362,7 @@ async fn first_bytes<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut 
             Ok(Some(_)) => return Ok(()),
             // "Readable" was a hint.
             Ok(None) => {
-                busy.memory.give_back();
+                busy.working.memory.give_back();
                 knows = !std::mem::replace(&mut is_hinted, true);
             }
         }
@@ -342,13 +403,13 @@ fn quiet(alarm: IdleAlarm, knows: bool) -> Asks {
 /// Reserves the connection's whole bound at once, for as long as it holds anything; it never
 /// waits for more while it holds some, so no two can wait for each other.
 async fn reserve<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Result<(), Asks> {
-    if busy.memory.try_take() {
+    if busy.working.memory.try_take() {
         return Ok(());
     }
     cx.flow.wait(Phase::Admitting, cx.worker.limits().memory_timeout);
     cx.flow.upward().stands(0, Waits::paused(PauseCause::Budget));
     tokio::select! { biased;
-        () = busy.memory.take() => {}
+        () = busy.working.memory.take() => {}
         _ = cx.client.hangup(watch(cx.worker.limits())) => return Err(Asks::Gone),
         alarm = cx.flow.alarm() => return Err(match alarm {
             Alarm::Overdue => Asks::NoMemory,

@@ -103,7 +103,7 @@ pub(crate) fn write_request(head: &RequestHead, route: &RequestRoute<'_>, out: &
     if let Some(edits) = route.edits {
         write_added(edits, out);
     }
-    if route.framing == Framing::Chunked {
+    if matches!(route.framing, Framing::Chunked | Framing::UntilClose) {
         push(out, &[b"Transfer-Encoding: chunked\r\n"]);
     }
     let trailers = accepts_trailers(head);
@@ -121,6 +121,16 @@ pub(crate) fn write_request(head: &RequestHead, route: &RequestRoute<'_>, out: &
     }
     write_via(head.version(), route.via, out);
     push(out, &[b"\r\n"]);
+}
+
+/// How a body with this framing travels to an HTTP/1 client of this version, and whether only the end of the connection ends
+/// it. `Chunked`: its source says where it ends; an HTTP/1.0 client cannot be told.
+pub(crate) fn encoded(framing: Framing, version: Version) -> (Encoding, bool) {
+    match (framing, version) {
+        (Framing::Chunked, Version::Http11) => (Encoding::Chunked, false),
+        (Framing::Chunked | Framing::UntilClose, _) => (Encoding::Identity, true),
+        (Framing::Empty | Framing::Length(_), _) => (Encoding::Identity, false),
+    }
 }
 
 /// What the forwarded head of a response depends on beside the head itself.

@@ -1,7 +1,6 @@
 //! An answer of a policy's own.
 
 use std::borrow::Cow;
-use std::time::SystemTime;
 
 use sluicegate_http1::Name;
 use sluicegate_http1::reasons::reason;
@@ -9,7 +8,6 @@ use sluicegate_http1::reasons::reason;
 use crate::limits::Limits;
 use crate::message::body::Body;
 use crate::message::edits::{self, EditError};
-use crate::message::forward::{Decimal, push, write_date};
 
 /// A response that is made here: a status, fields, and one body.
 ///
@@ -58,9 +56,6 @@ struct Inner {
 
 /// Bytes of a reason phrase.
 const LONGEST_REASON: usize = 128;
-
-/// Bytes of what is written beside the status line and the fields that were given: date, type, framing, end.
-const AROUND: usize = 192;
 
 /// Why a response cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -177,41 +172,23 @@ impl Response {
         matches!(self.0.status, 204 | 205 | 304)
     }
 
-    /// Writes the head, the only place where one of our own is. `length` is announced; `chunked` and `close` as they say.
-    pub(crate) fn write_head(&self, length: Option<u64>, chunked: bool, close: bool, out: &mut Vec<u8>) {
-        let phrase = self.0.reason.as_deref().unwrap_or_else(|| reason(self.0.status));
-        let status = Decimal::new(self.0.status.into());
-        let line: [&[u8]; 5] = [b"HTTP/1.1 ", status.as_bytes(), b" ", phrase.as_bytes(), b"\r\n"];
-        // Without a date there is no body either, and nothing else is written: it may stand there as long as a tunnel runs.
-        let more = if self.0.has_date { 2 } else { AROUND };
-        out.reserve_exact(line.iter().map(|part| part.len()).chain([self.0.fields.len(), more]).sum());
-        push(out, &line);
-        if !self.0.has_date {
-            write_date(SystemTime::now(), out);
-        }
-        if self.0.body.is_text() && !self.0.has_type && !self.is_bodiless() {
-            out.extend_from_slice(b"Content-Type: text/plain; charset=utf-8\r\n");
-        }
-        out.extend_from_slice(&self.0.fields);
-        // A 205 has a length, which is 0; by its status alone nobody knows that.
-        let length = if self.0.status == 205 { Some(0) } else { length.filter(|_| !self.is_bodiless()) };
-        if let Some(length) = length {
-            push(out, &[b"Content-Length: ", Decimal::new(length).as_bytes(), b"\r\n"]);
-        }
-        if chunked {
-            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-        }
-        if close {
-            out.extend_from_slice(b"Connection: close\r\n");
-        }
-        out.extend_from_slice(b"\r\n");
+    /// Its reason phrase; empty if there is none for its status.
+    pub(crate) fn phrase(&self) -> &str {
+        self.0.reason.as_deref().unwrap_or_else(|| reason(self.0.status))
     }
 
-    /// Head and body in one, of an answer that needs no pipe: to a client of which nothing has been read. Its body is a text.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut all = Vec::new();
-        self.write_head(self.0.body.length(), false, true, &mut all);
-        all.extend_from_slice(self.0.body.bytes());
-        all
+    /// Its fields as whole lines, without those that frame it.
+    pub(crate) fn fields(&self) -> &[u8] {
+        &self.0.fields
+    }
+
+    /// Whether it wants a `Date` that it does not have.
+    pub(crate) fn lacks_date(&self) -> bool {
+        !self.0.has_date
+    }
+
+    /// Whether it is a text that does not say what kind of text.
+    pub(crate) fn lacks_type(&self) -> bool {
+        self.0.body.is_text() && !self.0.has_type && !self.is_bodiless()
     }
 }

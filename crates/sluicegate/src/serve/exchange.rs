@@ -13,17 +13,18 @@ mod wait;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use sluicegate_http1::chunked::ChunkLimits;
-use sluicegate_http1::{Framing, HeadLimits, Malformed, Name, Received, ResponseHead, Version, framing, login};
+use sluicegate_http1::{Framing, HeadLimits, Malformed, Name, Received, ResponseHead, framing, login};
 
 use self::interim::Interim;
 pub(crate) use self::larger::Larger;
 use self::wait::eager_read;
 pub(crate) use self::wait::{Interrupted, attend, interrupted, watch};
+use super::front::{Front, Head, Said};
 use crate::flow::{BodySource, Flow, Phase};
 use crate::limits::Limits;
 use crate::message::edits::{Edits, Room};
-use crate::message::forward::{self, Offers, ResponseRoute};
-use crate::pipe::{Encoding, Pipe};
+use crate::message::forward::Offers;
+use crate::pipe::Pipe;
 use crate::policy::{OriginResponse, Policy};
 use crate::pump::{self, End};
 use crate::record::{Client, Extensions, Fault};
@@ -51,26 +52,11 @@ pub(crate) enum Stop {
 pub(crate) enum Answered {
     /// The response was given whole.
     Whole {
-        /// The client may send its next request.
-        client_persists: bool,
         /// The origin's connection may carry another.
         origin_persists: bool,
     },
     /// The origin switched protocols, and the client knows.
     Switched,
-}
-
-/// What of the request matters to its response.
-#[derive(Clone, Copy)]
-pub(crate) struct Asked<'a> {
-    pub(crate) method: &'a [u8],
-    pub(crate) version: Version,
-    /// The client's connection may go on afterwards.
-    pub(crate) persists: bool,
-    /// The protocols that the client may switch to.
-    pub(crate) upgrade: Option<Offers<'a>>,
-    /// It may be sent once more if the connection, which had been kept, turns out to have ended.
-    pub(crate) may_repeat: bool,
 }
 
 /// What the client has been sent.
@@ -100,22 +86,27 @@ impl Told {
     }
 }
 
-/// Everything an exchange works with.
+/// Everything an exchange works with but the request's pipe: the upload's, while all this is the answer's.
 pub(crate) struct Exchange<'e, 'p, C, O, P> {
     pub(crate) client: &'e C,
     pub(crate) origin: &'e O,
-    pub(crate) request: &'e mut Pipe<'p>,
     pub(crate) response: &'e mut Pipe<'p>,
     pub(crate) head: &'e mut ResponseHead,
-    pub(crate) asked: Asked<'e>,
+    /// Writes the heads that the client gets.
+    pub(crate) front: &'e mut (dyn Front + 'e),
+    pub(crate) method: &'e [u8],
+    /// The protocols that the client may switch to.
+    pub(crate) upgrade: Option<Offers<'e>>,
+    /// It may be sent once more if the connection, which had been kept, turns out to have ended.
+    pub(crate) may_repeat: bool,
     pub(crate) limits: &'e Limits,
     pub(crate) flow: &'e Flow,
-    pub(crate) via: Option<&'e str>,
     pub(crate) told: &'e mut Told,
     /// Memory for a large head.
     pub(crate) larger: &'e mut Larger<'p>,
     /// Sees the response's head before the client does.
     pub(crate) responder: Responder<'e, P>,
+    pub(crate) progress: &'e Progress,
 }
 
 /// A policy, and what it is told with a response.
@@ -128,7 +119,7 @@ pub(crate) struct Responder<'e, P> {
 
 /// What one arm has to know of the other.
 #[derive(Debug, Default)]
-struct Progress {
+pub(crate) struct Progress {
     /// The request has been given whole.
     sent: AtomicBool,
     /// The origin has sent the head of its final response.
@@ -139,98 +130,24 @@ impl<C: Transport, O: Transport, P: Policy> Exchange<'_, '_, C, O, P> {
     /// Runs it. The request's head is staged in its pipe; nothing of the response has been read.
     ///
     /// Cancel-safe as a whole: what it leaves behind is only on the sockets and in the pipes.
-    pub(crate) async fn run(self) -> Result<Answered, Stop> {
-        let Exchange { client, origin, request, response, head, asked, limits, flow, via, told, larger, responder } =
-            self;
-        let progress = &Progress::default();
+    pub(crate) async fn run(&mut self, request: &mut Pipe<'_>) -> Result<Answered, Stop> {
+        let Self { client, origin, limits, flow, progress, .. } = *self;
         flow.wait(Phase::Waiting, limits.body_timeout);
-        let answer = Answer {
-            client,
-            origin,
-            response: &mut *response,
-            head,
-            asked,
-            limits,
-            flow,
-            via,
-            told,
-            larger,
-            responder,
-            progress,
-        };
         let upload = upload(client, origin, &mut *request, limits, flow, progress);
         let why = tokio::select! { biased;
-            answered = answer.run() => return answered,
+            answered = self.answer() => return answered,
             stop = upload => return Err(stop),
             why = interrupted(client, watch(limits), flow) => why,
         };
         Err(match why {
             Interrupted::Gone(how) => Stop::Gone(how),
-            Interrupted::Overdue => overdue(progress, request, response),
+            Interrupted::Overdue => overdue(progress, request, self.response),
             Interrupted::Stopped => Stop::Aborted,
         })
     }
-}
 
-/// Whose turn it was when nothing moved for too long.
-fn overdue(progress: &Progress, request: &Pipe<'_>, response: &Pipe<'_>) -> Stop {
-    let (sent, heard) = (progress.sent.load(Relaxed), progress.heard.load(Relaxed));
-    if heard && response.has_output() {
-        return Stop::ClientNotReading;
-    }
-    if !sent && request.has_output() {
-        return Stop::Origin(Fault::OriginNotReading);
-    }
-    match (sent, heard) {
-        (true, false) => Stop::Origin(Fault::ResponseTimeout),
-        (true, true) => Stop::Origin(Fault::OriginStalled),
-        (false, _) => Stop::ClientSlow,
-    }
-}
-
-/// Sends the request, then goes on reading the client up to its buffer. Ends only when the client
-/// is at fault; if only the origin has stopped listening, its answer may still come.
-async fn upload<C: Transport, O: Transport>(
-    client: &C,
-    origin: &O,
-    request: &mut Pipe<'_>,
-    limits: &Limits,
-    flow: &Flow,
-    progress: &Progress,
-) -> Stop {
-    match pump::pump(request, client, origin, flow.upward()).await {
-        Ok(()) => {
-            progress.sent.store(true, Relaxed);
-            if !progress.heard.load(Relaxed) {
-                flow.wait(Phase::Waiting, limits.response_timeout);
-            }
-        }
-        Err(End::Source) => return Stop::Gone(Hangup::Reset),
-        Err(End::Truncated(_)) => return Stop::Gone(Hangup::Fin),
-        Err(End::Malformed(rule)) => return Stop::Request(rule),
-        Err(End::Sink) => {}
-    }
-    eager_read(client, request, limits, flow).await
-}
-
-/// The answer arm.
-struct Answer<'a, 'p, C, O, P> {
-    client: &'a C,
-    origin: &'a O,
-    response: &'a mut Pipe<'p>,
-    head: &'a mut ResponseHead,
-    asked: Asked<'a>,
-    limits: &'a Limits,
-    flow: &'a Flow,
-    via: Option<&'a str>,
-    told: &'a mut Told,
-    larger: &'a mut Larger<'p>,
-    responder: Responder<'a, P>,
-    progress: &'a Progress,
-}
-
-impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
-    async fn run(mut self) -> Result<Answered, Stop> {
+    /// The answer arm.
+    async fn answer(&mut self) -> Result<Answered, Stop> {
         let mut interim = Interim::new(self.flow.now());
         loop {
             self.read_head().await.map_err(Stop::Origin)?;
@@ -238,7 +155,7 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
                 101 => return self.switch().await,
                 100..200 => self.relay_interim(&mut interim).await?,
                 // It is about the time before the request, which it has crossed (RFC 9110 §15.5.9).
-                408 if self.asked.may_repeat && !self.told.heard => {
+                408 if self.may_repeat && !self.told.heard => {
                     self.head.clear();
                     return Err(Stop::Origin(Fault::OriginClosed));
                 }
@@ -285,12 +202,9 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
         if interim.extends(self.head.status()) && self.progress.sent.load(Relaxed) {
             self.flow.wait(Phase::Waiting, self.limits.response_timeout);
         }
-        if self.asked.version == Version::Http10 {
-            return Ok(());
-        }
-        let written = self.stage(Framing::Empty, Encoding::Identity, None, false, None);
+        let written = self.stage_interim();
         self.told.interim = self.told.interim.saturating_add(written);
-        self.flush().await
+        if written == 0 { Ok(()) } else { self.flush().await }
     }
 
     /// Only to what was offered (RFC 9110 §7.8), and not before the origin has the whole request: what is left of its
@@ -300,7 +214,7 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
             return Err(Stop::Origin(Fault::Upgrade));
         }
         self.told.status = 101;
-        self.told.head = self.stage(Framing::Empty, Encoding::Identity, None, false, None);
+        self.told.head = self.stage_interim();
         self.flush().await?;
         Ok(Answered::Switched)
     }
@@ -309,7 +223,7 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
     fn is_offered(&self) -> bool {
         let mut chosen = self.head.named(Name::Upgrade);
         match (chosen.next(), chosen.next()) {
-            (Some(one), None) => self.asked.upgrade.is_some_and(|offers| offers.contains(one.value)),
+            (Some(one), None) => self.upgrade.is_some_and(|offers| offers.contains(one.value)),
             _ => false,
         }
     }
@@ -326,23 +240,18 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
     async fn relay_final(&mut self) -> Result<Answered, Stop> {
         self.progress.heard.store(true, Relaxed);
         let malformed = |rule| Stop::Origin(Fault::Response(rule));
-        let framing = framing::response(self.head, self.asked.method).map_err(malformed)?;
+        let framing = framing::response(self.head, self.method).map_err(malformed)?;
         let length = self.length(framing).map_err(malformed)?;
         let source = if framing == Framing::Empty { BodySource::None } else { BodySource::Origin };
         self.flow.respond(source, self.limits.body_timeout);
-        let encoding = match (framing, self.asked.version) {
-            (Framing::Chunked, Version::Http11) => Encoding::Chunked,
-            _ => Encoding::Identity,
-        };
-        // A body that only the close ends takes the connection with it; and so does an answer
-        // that comes before the request's end: what follows could be taken for a request.
-        let ends_by_close =
-            framing == Framing::UntilClose || framing == Framing::Chunked && encoding == Encoding::Identity;
         let sent = self.progress.sent.load(Relaxed);
-        let client_persists = self.asked.persists && sent && !ends_by_close && !self.flow.is_draining();
         self.told.status = self.head.status();
         let edits = self.edited();
-        self.told.head = self.stage(framing, encoding, length, !client_persists, edits.some());
+        let said = Said::ByOrigin(self.head, edits.some());
+        let stage = self.response.stage();
+        let before = stage.len();
+        let encoding = self.front.begin(&Head { said, framing, length, request_ended: sent }, stage);
+        self.told.head = stage.len().saturating_sub(before) as u64;
         let limits = ChunkLimits {
             // They are held twice, decoded and staged: together no more than a head.
             trailer_bytes: self.limits.response_share().bytes / 2,
@@ -357,7 +266,7 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
         pump::deliver(self.response, from, to, lane).await.map_err(response_end)?;
         let untouched = self.response.raw().is_empty();
         let origin_persists = sent && untouched && framing != Framing::UntilClose && self.head.persists();
-        Ok(Answered::Whole { client_persists, origin_persists })
+        Ok(Answered::Whole { origin_persists })
     }
 
     /// What Content-Length says: the body's length, or what it would be (RFC 9110 §8.6).
@@ -381,26 +290,58 @@ impl<C: Transport, O: Transport, P: Policy> Answer<'_, '_, C, O, P> {
         edits
     }
 
-    /// Writes the head where the pump finds it; how many bytes those are.
-    fn stage(
-        &mut self,
-        framing: Framing,
-        encoding: Encoding,
-        length: Option<u64>,
-        close: bool,
-        edits: Option<&Edits>,
-    ) -> u64 {
-        let (via, now) = (self.via, std::time::SystemTime::now);
-        let route = ResponseRoute { framing, encoding, length, close, via, now, edits };
+    /// Writes an interim response's head where the pump finds it; how many bytes those are.
+    fn stage_interim(&mut self) -> u64 {
         let stage = self.response.stage();
         let before = stage.len();
-        forward::write_response(self.head, &route, stage);
+        self.front.interim(self.head, stage);
         stage.len().saturating_sub(before) as u64
     }
 
     async fn flush(&mut self) -> Result<(), Stop> {
         pump::flush(self.response, self.client, self.flow.downward()).await.map_err(|_| Stop::Gone(Hangup::Reset))
     }
+}
+
+/// Whose turn it was when nothing moved for too long.
+fn overdue(progress: &Progress, request: &Pipe<'_>, response: &Pipe<'_>) -> Stop {
+    let (sent, heard) = (progress.sent.load(Relaxed), progress.heard.load(Relaxed));
+    if heard && response.has_output() {
+        return Stop::ClientNotReading;
+    }
+    if !sent && request.has_output() {
+        return Stop::Origin(Fault::OriginNotReading);
+    }
+    match (sent, heard) {
+        (true, false) => Stop::Origin(Fault::ResponseTimeout),
+        (true, true) => Stop::Origin(Fault::OriginStalled),
+        (false, _) => Stop::ClientSlow,
+    }
+}
+
+/// Sends the request, then goes on reading the client up to its buffer. Ends only when the client
+/// is at fault; if only the origin has stopped listening, its answer may still come.
+async fn upload<C: Transport, O: Transport>(
+    client: &C,
+    origin: &O,
+    request: &mut Pipe<'_>,
+    limits: &Limits,
+    flow: &Flow,
+    progress: &Progress,
+) -> Stop {
+    match pump::pump(request, client, origin, flow.upward()).await {
+        Ok(()) => {
+            progress.sent.store(true, Relaxed);
+            if !progress.heard.load(Relaxed) {
+                flow.wait(Phase::Waiting, limits.response_timeout);
+            }
+        }
+        Err(End::Source) => return Stop::Gone(Hangup::Reset),
+        Err(End::Truncated(_)) => return Stop::Gone(Hangup::Fin),
+        Err(End::Malformed(rule)) => return Stop::Request(rule),
+        Err(End::Sink) => {}
+    }
+    eager_read(client, request, limits, flow).await
 }
 
 fn response_end(end: End) -> Stop {

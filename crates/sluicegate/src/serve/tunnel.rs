@@ -8,13 +8,15 @@ use std::time::Duration;
 use sluicegate_http1::Framing;
 use sluicegate_http1::chunked::ChunkLimits;
 
+use super::exchange::{Interrupted, Stop, interrupted};
+use super::{Served, Serving};
 use crate::flow::{Deadline, Flow, Lane, PauseCause, Phase, Waits};
 use crate::limits::{ClientFin, Limits};
 use crate::pipe::{Encoding, Pipe};
+use crate::policy::Policy;
 use crate::pump::{self, End};
-use crate::record::Fault;
-use crate::serve::exchange::{Interrupted, Stop, interrupted};
-use crate::transport::{Hangup, Transport, Watch};
+use crate::record::{Ended, Fault};
+use crate::transport::{Cut, Hangup, Transport, Upstream, Watch};
 use crate::worker::Share;
 
 /// Whoever has ended its side and closed answers the other's last words by a reset: TLS says goodbye on both sides
@@ -22,16 +24,58 @@ use crate::worker::Share;
 const LAST_WORDS: usize = 16 * 1024;
 const SOON: Duration = Duration::from_millis(500);
 
+/// A tunnel that rests without a share of the memory may keep a request's head of this size for the log, in bytes.
+const KEPT_HEAD: usize = 8 * 1024;
+
+impl<C: Transport, P: Policy> Serving<'_, '_, C, P> {
+    /// Bytes both ways until both have ended.
+    pub(super) async fn tunnel(&mut self, origin: &Upstream) -> Served {
+        let (cx, story) = (self.cx, &mut self.story);
+        story.tunnel = true;
+        origin.wait_for_reader();
+        self.response_head.shrink();
+        // The log needs it at the end; what it holds meanwhile is not to count.
+        let is_small = story.head().capacity() <= KEPT_HEAD;
+        let cut = Cut::unless_ended(origin);
+        let tunnel = Tunnel {
+            client: cx.client,
+            origin,
+            up: &mut *self.request,
+            down: &mut *self.response,
+            share: is_small.then_some(&mut *self.memory),
+            limits: cx.worker.limits(),
+            flow: cx.flow,
+        };
+        let ended = Box::pin(tunnel.run()).await;
+        cut.ended();
+        story.bytes_in = story.bytes_in.saturating_add(self.request.given());
+        story.bytes_out = story.bytes_out.saturating_add(self.response.given());
+        (story.ended, story.fault) = match ended {
+            Ok(()) => (Ended::Complete, None),
+            Err(Stop::Gone(how)) => (Ended::ClientGone(how), None),
+            Err(Stop::Origin(fault)) => (Ended::OriginFailed, Some(fault)),
+            Err(Stop::Aborted) => (Ended::Stopped, None),
+            Err(Stop::ClientSlow | Stop::ClientNotReading | Stop::Request(_)) => (Ended::Deadline, None),
+        };
+        if story.ended == Ended::Complete {
+            // Both sides have ended: nothing is left to come, and nothing to wait for.
+            return Served::Over;
+        }
+        origin.abort();
+        Served::Cut
+    }
+}
+
 /// Two sides, the pipes between them, and the share of the memory that those may take.
-pub(crate) struct Tunnel<'t, 'p, C, O> {
-    pub(crate) client: &'t C,
-    pub(crate) origin: &'t O,
-    pub(crate) up: &'t mut Pipe<'p>,
-    pub(crate) down: &'t mut Pipe<'p>,
+struct Tunnel<'t, 'p, C, O> {
+    client: &'t C,
+    origin: &'t O,
+    up: &'t mut Pipe<'p>,
+    down: &'t mut Pipe<'p>,
     /// Given back while neither pipe holds anything; None keeps it.
-    pub(crate) share: Option<&'t mut Share<'p>>,
-    pub(crate) limits: &'t Limits,
-    pub(crate) flow: &'t Flow,
+    share: Option<&'t mut Share<'p>>,
+    limits: &'t Limits,
+    flow: &'t Flow,
 }
 
 /// Which sides are still read.
@@ -49,7 +93,7 @@ impl Open {
 
 impl<C: Transport, O: Transport> Tunnel<'_, '_, C, O> {
     /// Moves bytes both ways until both sides have ended. What either pipe holds already goes first.
-    pub(crate) async fn run(self) -> Result<(), Stop> {
+    async fn run(self) -> Result<(), Stop> {
         let Tunnel { client, origin, up, down, share, limits, flow } = self;
         flow.wait(Phase::Tunnel, limits.tunnel_idle_timeout);
         up.begin(Framing::UntilClose, Encoding::Identity, ChunkLimits::default());

@@ -200,7 +200,7 @@ fn memory_is_waited_for_and_given_back() {
 #[test]
 fn who_is_turned_away_gets_a_whole_response() {
     for fault in [Fault::NotAccepted, Fault::TooManyConnections, Fault::Capacity] {
-        let text = String::from_utf8(answer::fault(&fault, "", "sluicegate").to_bytes()).unwrap();
+        let text = String::from_utf8(whole(&answer::fault(&fault, "", "sluicegate"))).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{text}");
         assert!(body.contains(&fault.to_string()) && head.ends_with("\r\nConnection: close"), "{text}");

@@ -3,15 +3,16 @@
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sluicegate_http1::chunked::ChunkLimits;
-use sluicegate_http1::{Framing, HeadLimits, RequestHead, ResponseHead, Version};
+use sluicegate_http1::{Framing, HeadLimits, Malformed, RequestHead, ResponseHead, Version};
 
-use super::{Answered, Asked, Exchange, Larger, Responder, Stop, Told};
+use super::{Answered, Exchange, Front, Head, Larger, Progress, Responder, Said, Stop, Told};
 use crate::flow::{Entered, Flows};
 use crate::limits::Limits;
-use crate::message::forward::Offers;
+use crate::message::forward::{self, Offers, ResponseRoute};
+use crate::message::response::Response;
 use crate::pipe::buffer::Pool;
 use crate::pipe::kernel::Pipes;
 use crate::pipe::{Encoding, Pipe};
@@ -82,24 +83,55 @@ pub(crate) fn play(setting: &Setting, play: impl FnOnce(Running<'_>, &mut Stage)
     let offers = b"GET http://h/ HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket, b\r\n\r\n";
     offering.receive(offers, &HeadLimits::default()).unwrap();
     let upgrade = Offers::of(&offering, &limits.upgrades).filter(|_| setting.upgrade);
-    let asked = Asked { method, version, persists: true, upgrade, may_repeat: false };
     let who = Client::in_process();
-    let exchange = Exchange {
+    let mut exchange = Exchange {
         client: &near_client,
         origin: &near_origin,
-        request: &mut request,
         response: &mut response,
         head: &mut head,
-        asked,
+        front: &mut Plain(version),
+        method,
+        upgrade,
+        may_repeat: false,
         limits,
         flow: &flow,
-        via: None,
         told: &mut told,
         larger: &mut Larger::new(limits, None),
         responder: Responder { policy: &AllowAll, who: &who, extensions: &Extensions::new() },
+        progress: &Progress::default(),
     };
     let mut stage = Stage { client, origin, flows: Arc::clone(&flows), now: Duration::ZERO };
-    play(pin!(exchange.run()), &mut stage);
+    play(pin!(exchange.run(&mut request)), &mut stage);
+}
+
+/// A client of this version.
+struct Plain(Version);
+
+impl Front for Plain {
+    fn framing(&self, _: &RequestHead) -> Result<Framing, Malformed> {
+        Ok(Framing::Empty)
+    }
+
+    fn interim(&mut self, head: &ResponseHead, stage: &mut Vec<u8>) {
+        if self.0 == Version::Http11 {
+            forward::write_response(head, &route(Framing::Empty, Encoding::Identity, None), stage);
+        }
+    }
+
+    fn begin(&mut self, response: &Head<'_>, stage: &mut Vec<u8>) -> Encoding {
+        let (encoding, by_close) = forward::encoded(response.framing, self.0);
+        let Said::ByOrigin(head, edits) = response.said else { panic!("an origin speaks") };
+        let close = by_close || !response.request_ended;
+        let route = ResponseRoute { close, edits, ..route(response.framing, encoding, response.length) };
+        forward::write_response(head, &route, stage);
+        encoding
+    }
+
+    fn open(&mut self, _: &Response, _: &mut Vec<u8>) {}
+}
+
+fn route(framing: Framing, encoding: Encoding, length: Option<u64>) -> ResponseRoute<'static> {
+    ResponseRoute { framing, encoding, length, close: false, via: None, now: SystemTime::now, edits: None }
 }
 
 /// Polls until nothing moves any more; a pump that yields counts as moving.

@@ -139,7 +139,7 @@ fn bytes_behind_a_response_cost_the_origin_its_connection() {
             assert!(settle(&mut running, stage).is_none());
             stage.origin.put(&[RESPONSE, b"2\r\n\r\nok", extra].concat());
             let ended = settle(&mut running, stage);
-            assert!(matches!(ended, Some(Ok(Answered::Whole { origin_persists, .. })) if origin_persists == keeps));
+            assert!(matches!(ended, Some(Ok(Answered::Whole { origin_persists })) if origin_persists == keeps));
             assert!(stage.client.take(1000).ends_with(b"\r\n\r\nok"), "and nothing of them goes on");
         });
     }
@@ -478,7 +478,7 @@ fn carry(
         }
         match ended {
             None => {}
-            Some(Ok(Answered::Whole { client_persists: true, origin_persists: true })) => {
+            Some(Ok(Answered::Whole { origin_persists: true })) => {
                 to_client.extend(stage.client.take(usize::MAX));
                 let body = to_client.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
                 prop_assert!(down.read(&to_client[body..]).is_some_and(|data| data == down.data));
