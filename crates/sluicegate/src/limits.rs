@@ -133,7 +133,8 @@ pub struct SocketBuffers {
     pub client_receive: Option<usize>,
     /// To origins.
     pub origin_send: Option<usize>,
-    /// From origins. `None`: 128 KiB for those on this machine and those that accept a connection within a millisecond.
+    /// From origins. `None`: 128 KiB for those on this machine and those that accept a connection within a millisecond; behind
+    /// a firewall that accepts in their name (a SYN proxy) that is all of them, and a size should be set.
     pub origin_receive: Option<usize>,
 }
 

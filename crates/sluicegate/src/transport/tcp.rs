@@ -27,7 +27,7 @@ use crate::pipe::kernel::Conduit;
 
 /// An origin that accepts a connection within this time is near: in one round trip of it
 /// [`NEAR_RECEIVE`] is much. The kernel's own sizing grew to 2.9 MB there, which a client that stops
-/// reading leaves in the queue, and cost a fifth more CPU per byte (docs/memory.md).
+/// reading leaves in the queue, and cost a fifth more CPU per byte (docs/memory.md, also on why this is measured once).
 const NEAR: Duration = Duration::from_millis(1);
 
 /// In bytes; 208 KiB left too much with clients that never read, and was no faster.
