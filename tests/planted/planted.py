@@ -21,8 +21,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 SRC = "crates/sluicegate/src/"
 
 LOGINS, ORIGINS, POOLS = "--test suite logins::", "--test suite origins::", "--test suite pools::"
-# What catches those of the rules.
+# What catches those of the rules, and of what the binary makes of them.
 RULES = "-p sluicegate-rules"
+EGRESS, WHO = "-p sluicegate-cli --test cli egress::", "-p sluicegate-cli --test cli logins::"
 
 CROWDS = "--test suite crowds::"
 SINK = "-p sluicegate-cli --bins access_log::sink"
@@ -157,6 +158,16 @@ BUGS = [
     ("empty-allow-opens", "rules", "crates/rules/src/rules/compile.rs",
      "let has_list = |rule: &RuleDraft| (rule.allow.is_some(),", "let has_list = |rule: &RuleDraft| (rule.allow.as_ref().is_some_and(|(list, _)| !list.is_empty()),", RULES),
     ("method-guessed-in-a-tunnel", "rules", "crates/rules/src/decide.rs", "            (Some(_), None) => Meets::Hidden,", "            (Some(_), None) => Meets::Yes,", RULES),
+    ("query-before-the-verdict", "rules", "crates/cli/src/policies/judge.rs", "            Ok(Some(denial)) => {\n",
+     "            Ok(Some(_)) if !request.path_and_query().is_empty() && request.ip().is_none() => Route::target().into(),\n            Ok(Some(denial)) => {\n", EGRESS),
+    ("upgrade-unjudged", "rules", "crates/cli/src/policies/judge.rs", "        let rules = self.egress.rules();\n        // Boxed",
+     "        if request.field(\"upgrade\").is_some() {\n            return Route::target().into();\n        }\n        let rules = self.egress.rules();\n        // Boxed", EGRESS),
+    ("bad-reload-loses-the-rules", "rules", "crates/cli/src/egress.rs", "file::load(&self.files)?);",
+     "file::load(&self.files).or_else(|_| Rules::read(\"\", \"\").map_err(|_| String::new()))?);", EGRESS),
+    ("secret-is-shown", "rules", "crates/rules/src/source.rs", "            shown = stars(&shown, from, end);\n", "", RULES),
+    ("wrong-password-is-remembered-as-right", "rules", "crates/cli/src/egress/logins.rs", "known.insert(digest, is_right)", "known.insert(digest, true)", WHO),
+    ("password-outlives-its-rules", "rules", "crates/cli/src/egress/logins.rs", "is_some_and(|mine| Arc::ptr_eq(mine, rules))", "is_some_and(|mine| Arc::ptr_eq(mine, rules) || mine.users().count() > 0)", WHO),
+    ("from-is-not-required", "rules", "crates/cli/src/egress/logins.rs", "user.from().is_empty() ||", "!user.name().is_empty() ||", WHO),
     ("phrase-without-limit", "rules", "crates/rules/src/denial.rs", "            if phrase.len() <= LONGEST_PHRASE {", "            if phrase.len() <= 4096 {", RULES),
     ("login-is-lent", "reuse", "origin/reuse/kept.rs", "            self.lending = Lending::Client;", "", LOGINS),
     ("login-ends-when-idle", "reuse", "origin/reuse/kept.rs",

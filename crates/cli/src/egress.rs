@@ -1,9 +1,11 @@
 //! Who may go where, by the files of `--config`: which rules are in force, and what they decide. `file` reads the files,
+//! `logins` finds out who asks,
 //! `judged` is what the log is told, `look` what
 //! their writer is shown.
 
 mod file;
 mod judged;
+mod logins;
 mod look;
 
 use std::ffi::OsString;
@@ -21,6 +23,7 @@ use sluicegate_rules::{Host, Mode, Rules};
 use crate::args::{Args, EarlyExit, Instead};
 
 pub(crate) use judged::{Judged, Said};
+pub(crate) use logins::{Logins, challenges, has_logins};
 
 /// The rules in force. They change as a whole: who has begun to ask one goes on asking the same.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ use judge::Judge;
 
 use crate::access_log::AccessLog;
 use crate::config::Config;
+use crate::egress::Logins;
 use crate::rules::Rules;
 
 /// The log stands first: whatever the others decide, it is told.
@@ -21,17 +22,22 @@ pub(crate) type Policies = (Option<Log>, Clients, (Option<Destinations>, Option<
 pub(crate) type Proxy = sluicegate::Proxy<Policies>;
 
 /// All of it.
-pub(crate) fn policies(config: &Config, log: Option<Arc<AccessLog>>) -> Policies {
+///
+/// # Errors
+/// The kernel gives no random bytes, which remembering passwords takes.
+pub(crate) fn policies(config: &Config, log: Option<Arc<AccessLog>>) -> std::io::Result<Policies> {
     let rules = || Arc::clone(&config.rules);
     // Either the flags say where clients may go, or the files do.
+    let logins = Arc::new(Logins::new()?);
     let judge = config.egress.as_ref().map(|egress| Judge {
+        logins,
         egress: Arc::clone(egress),
         addresses: rules(),
         is_reverse: config.reverse.is_some(),
         is_logged: log.is_some(),
     });
     let destinations = if judge.is_none() { Some(Destinations(rules())) } else { None };
-    (log.map(Log), Clients(rules()), (destinations, judge), config.reverse.clone())
+    Ok((log.map(Log), Clients(rules()), (destinations, judge), config.reverse.clone()))
 }
 
 /// `--access-log`, or lines on the terminal.

@@ -99,7 +99,7 @@ fn proxy(config: &Config, shares: &Shares, log: Option<Arc<AccessLog>>) -> anyho
     limits.max_connections = shares.max_connections;
     limits.max_idle_origins = shares.max_idle_origins;
     limits.splice_memory = shares.splice_memory;
-    let policies = policies(config, log);
+    let policies = policies(config, log)?;
     Ok(sluicegate::Proxy::builder().limits(limits).via(config.via).policy(policies).build()?)
 }
 

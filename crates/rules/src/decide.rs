@@ -248,8 +248,9 @@ impl Rule {
     fn meets(&self, whom: Whom, list: List, request: &Request<'_>) -> Meets {
         let for_whom = match (&self.who, whom) {
             (None, _) => true,
+            (Some(_), Whom::One(Who::ANYBODY)) => list == List::Deny,
             (Some(set), Whom::One(Who(user))) => user.is_some_and(|user| set.contains(user)),
-            (Some(_), Whom::Best) => list == List::Allow,
+            (Some(_), Whom::Best) => list == List::Allow && self.has_logins,
         };
         if !for_whom {
             return Meets::Who;

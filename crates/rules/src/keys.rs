@@ -202,7 +202,7 @@ pub const KEYS: &[Key] = &[
         "password",
         Takes::Text,
         r#""$2y$10$abcdefghijklmnopqrstuuOX3Wq6rCQ4vYd3v1xJ9s2m5b8c7e6fG""#,
-        "The hash of the user's password: argon2 (`$argon2id$`), bcrypt (`$2y$`) or SHA-crypt (`$5$`, `$6$`).",
+        "The hash of the user's password: argon2 (`$argon2id$`) or bcrypt (`$2y$`), as `htpasswd -nB NAME` makes it.",
     ),
     key(
         Table::User,

@@ -13,6 +13,10 @@ pub struct Who(pub(crate) Option<u32>);
 impl Who {
     /// Somebody who has shown no name.
     pub const NOBODY: Self = Self(None);
+
+    /// Whoever it is: what is denied to anybody is denied, and only what everybody may is allowed. For addresses that are judged
+    /// where it is not known who asks.
+    pub const ANYBODY: Self = Self(Some(u32::MAX));
 }
 
 /// What is asked for, as far as a proxy can see it.

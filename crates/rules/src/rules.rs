@@ -58,6 +58,8 @@ pub(crate) struct Rule {
     pub(crate) who: Option<UserSet>,
     pub(crate) methods: Option<Vec<Box<[u8]>>>,
     pub(crate) paths: Option<Vec<PathPattern>>,
+    /// Somebody of `who` can log in.
+    pub(crate) has_logins: bool,
     /// Where its `allow` stands.
     pub(crate) allow: Option<Span>,
 }

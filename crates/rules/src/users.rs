@@ -36,10 +36,6 @@ pub enum Scheme {
     Argon2,
     /// `$2a$`, `$2b$`, `$2y$`.
     Bcrypt,
-    /// `$5$`.
-    Sha256Crypt,
-    /// `$6$`.
-    Sha512Crypt,
 }
 
 impl User {
@@ -133,14 +129,8 @@ pub(crate) fn token(text: &str) -> Result<TokenHash, Mistake> {
 }
 
 pub(crate) fn password(text: &str) -> Result<PasswordHash, Mistake> {
-    let schemes = [
-        ("$argon2", Scheme::Argon2),
-        ("$2a$", Scheme::Bcrypt),
-        ("$2b$", Scheme::Bcrypt),
-        ("$2y$", Scheme::Bcrypt),
-        ("$5$", Scheme::Sha256Crypt),
-        ("$6$", Scheme::Sha512Crypt),
-    ];
+    let schemes =
+        [("$argon2", Scheme::Argon2), ("$2a$", Scheme::Bcrypt), ("$2b$", Scheme::Bcrypt), ("$2y$", Scheme::Bcrypt)];
     let how = "make one with `htpasswd -nB NAME` (bcrypt) or `argon2`";
     let known = schemes.iter().find(|(prefix, _)| text.starts_with(prefix)).map(|(_, scheme)| *scheme);
     let Some(scheme) = known else {
@@ -148,14 +138,13 @@ pub(crate) fn password(text: &str) -> Result<PasswordHash, Mistake> {
         let why = if weak {
             "this kind of hash is too weak to protect a password"
         } else {
-            "a password is written as its hash (argon2, bcrypt or SHA-crypt), never itself"
+            "a password is written as its hash (argon2 or bcrypt), never itself"
         };
         return Err(Mistake::new(why).help(how));
     };
     let whole = match scheme {
         Scheme::Bcrypt => text.len() == 60,
         Scheme::Argon2 => text.split('$').count() == 6,
-        Scheme::Sha256Crypt | Scheme::Sha512Crypt => text.split('$').count() >= 4,
     };
     if whole && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(PasswordHash { scheme, text: text.into() });
@@ -180,7 +169,7 @@ mod tests {
         let bcrypt = "$2y$10$abcdefghijklmnopqrstuuOX3Wq6rCQ4vYd3v1xJ9s2m5b8c7e6fG";
         assert_eq!(password(bcrypt).unwrap().scheme(), Scheme::Bcrypt);
         assert_eq!(password("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA").unwrap().scheme(), Scheme::Argon2);
-        for text in ["", "secret", "$apr1$x$y", "{SHA}x", "$2y$10$short", "$argon2id$", "$1$a$b"] {
+        for text in ["", "secret", "$6$salt$hash", "$apr1$x$y", "{SHA}x", "$2y$10$short", "$argon2id$", "$1$a$b"] {
             assert!(password(text).is_err(), "{text}");
         }
         let debug = format!("{:?} {:?}", password(bcrypt), token(&format!("sha256:{sha}")));

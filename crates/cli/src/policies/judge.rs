@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use sluicegate::{Client, Fault, Policy, Request, Response, Route, Verdict};
 use sluicegate_http1::Target;
-use sluicegate_rules::{Denial, Host, Mode, Surroundings};
+use sluicegate_rules::{Denial, Host, Mode, Surroundings, Who};
 
-use crate::egress::{Egress, Judged, asked, dialled};
+use crate::egress::{Egress, Judged, Logins, asked, challenges, dialled, has_logins};
 use crate::rules::Rules;
 
 /// Who may go where, by the files.
@@ -17,6 +17,8 @@ pub(crate) struct Judge {
     /// Knows which addresses are this machine's own, and who comes from elsewhere.
     pub(super) addresses: Arc<Rules>,
     pub(super) is_reverse: bool,
+    /// Nobody logs in to a reverse proxy by the fields of a proxy.
+    pub(super) logins: Arc<Logins>,
     /// Somebody wants to know what was decided.
     pub(super) is_logged: bool,
 }
@@ -27,9 +29,21 @@ impl Policy for Judge {
         if !self.is_reverse && matches!(request.target(), Target::Origin(_) | Target::Asterisk) {
             return Route::target().into();
         }
-        match self.decide(request, client) {
+        let rules = self.egress.rules();
+        // Boxed: most rules know nobody who could log in.
+        let login = match !self.is_reverse && has_logins(&rules) {
+            true => Box::pin(self.logins.login(&rules, request, client.address.ip())).await,
+            false => None,
+        };
+        let who = login.unwrap_or_else(|| rules.who_at(client.address.ip()));
+        match self.decide(&rules, who, request, client) {
             Ok(None) => Route::target().into(),
-            Ok(Some(denial)) => answer(&denial, wants_json(request)).into(),
+            Ok(Some(denial)) => {
+                let may_log_in = login.is_none() && !self.is_reverse && rules.login_helps(&asked(request));
+                let response = answer(if may_log_in { 407 } else { 403 }, &denial, wants_json(request));
+                let challenges = challenges(&rules).filter(|_| may_log_in);
+                challenges.fold(response, |response, how| response.field("Proxy-Authenticate", how)).into()
+            }
             Err(_) => Response::new(503, "503: the proxy cannot tell now whether the address is its own; try again.\n")
                 .field("Retry-After", "1")
                 .into(),
@@ -39,7 +53,8 @@ impl Policy for Judge {
     fn address(&self, client: &Client, address: SocketAddr) -> Result<(), Fault> {
         let rules = self.egress.rules();
         let around = self.around(rules.mode(), client, address.ip()).map_err(|_| Fault::Capacity)?;
-        let who = rules.who_at(client.address.ip());
+        // Who has logged in is not known here.
+        let who = if has_logins(&rules) { Who::ANYBODY } else { rules.who_at(client.address.ip()) };
         let decision = rules.decide_address(who, &dialled(address.ip(), address.port()), address.ip(), around);
         match decision.denial() {
             Some(denial) if !decision.passes() => Err(Fault::Denied(told(&denial))),
@@ -54,9 +69,13 @@ impl Policy for Judge {
 
 impl Judge {
     /// What to tell the client, if it may not.
-    fn decide(&self, request: &mut Request<'_>, client: &Client) -> std::io::Result<Option<Denial>> {
-        let rules = self.egress.rules();
-        let who = rules.who_at(client.address.ip());
+    fn decide(
+        &self,
+        rules: &Arc<sluicegate_rules::Rules>,
+        who: Who,
+        request: &mut Request<'_>,
+        client: &Client,
+    ) -> std::io::Result<Option<Denial>> {
         let asked = asked(request);
         let mut decision = rules.decide(who, &asked);
         // What was written as an address is known already, so that its denial comes with all that there is to tell. It is judged
@@ -68,7 +87,7 @@ impl Judge {
             }
         }
         if self.is_logged {
-            let judged = Judged::new(Arc::clone(&rules), &self.addresses, client, who, &decision);
+            let judged = Judged::new(Arc::clone(rules), &self.addresses, client, who, &decision);
             request.extensions().insert(judged);
         }
         Ok(if decision.passes() { None } else { decision.denial() })
@@ -82,13 +101,13 @@ impl Judge {
     }
 }
 
-/// The 403: what is missing stands in the status line too, because that is all of an answer to CONNECT that clients show.
-fn answer(denial: &Denial, as_json: bool) -> Response {
+/// The 403 or 407: what is missing stands in the status line too, because that is all of an answer to CONNECT that clients show.
+fn answer(status: u16, denial: &Denial, as_json: bool) -> Response {
     let (body, kind) = match as_json {
         true => (denial.json.clone(), "application/json"),
         false => (denial.text.clone(), "text/plain; charset=utf-8"),
     };
-    Response::new(403, body)
+    Response::new(status, body)
         .reason(denial.phrase.clone())
         .field("Content-Type", kind)
         .field("Cache-Control", "no-store")

@@ -10,14 +10,14 @@ use crate::kit::{Dir, Proxy, ended, eventually, sluicegate};
 use crate::origin::Origin;
 
 /// A name server for which every name leads to one address. It keeps what it was asked.
-struct Names {
+pub(crate) struct Names {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
     count: Arc<AtomicUsize>,
 }
 
 impl Names {
-    fn leading_to(ip: [u8; 4]) -> Self {
+    pub(crate) fn leading_to(ip: [u8; 4]) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let (asked, count) = (Arc::<Mutex<Vec<String>>>::default(), Arc::<AtomicUsize>::default());
@@ -57,7 +57,7 @@ fn leads_to(query: &[u8], ip: [u8; 4]) -> Vec<u8> {
 }
 
 /// A proxy with this file, the names it asks for, and the folder.
-fn with_file(text: &str, names: &Names, more: &[&str]) -> (Proxy, Dir) {
+pub(crate) fn with_file(text: &str, names: &Names, more: &[&str]) -> (Proxy, Dir) {
     let dir = Dir::new();
     dir.write("egress.toml", text);
     let (file, server) = (dir.path("egress.toml"), names.address.to_string());
@@ -66,7 +66,7 @@ fn with_file(text: &str, names: &Names, more: &[&str]) -> (Proxy, Dir) {
 }
 
 /// Each way to ask for a host and port.
-fn ways(host: &str, port: u16) -> [String; 4] {
+pub(crate) fn ways(host: &str, port: u16) -> [String; 4] {
     [
         format!("GET http://{host}:{port}/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
         format!("HEAD http://{host}:{port}/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
@@ -78,7 +78,7 @@ fn ways(host: &str, port: u16) -> [String; 4] {
 }
 
 /// The status of the answer; a tunnel that was opened is closed.
-fn status(proxy: &Proxy, request: &str) -> String {
+pub(crate) fn status(proxy: &Proxy, request: &str) -> String {
     use std::io::{Read, Write};
     let mut client = proxy.connect();
     client.write_all(request.as_bytes()).unwrap();

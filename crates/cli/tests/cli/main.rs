@@ -9,6 +9,8 @@ mod kit;
 #[cfg(test)]
 mod listening;
 #[cfg(test)]
+mod logins;
+#[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod messages;

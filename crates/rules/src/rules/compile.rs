@@ -103,7 +103,12 @@ impl Work<'_, '_> {
         });
         let paths = draft.paths.map(|(list, _)| self.each(list, PathPattern::parse));
         let allow = draft.allow.as_ref().map(|(_, span)| *span);
+        let can_log_in = |user: u32| {
+            rules.users.get(user as usize).is_some_and(|user| user.token.is_some() || user.password.is_some())
+        };
+        let has_logins = who.as_ref().is_some_and(|who: &UserSet| who.iter().any(can_log_in));
         rules.rules.push(Rule {
+            has_logins,
             span: draft.span,
             name: draft.name.map(|(name, _)| name.into()),
             who,

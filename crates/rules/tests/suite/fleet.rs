@@ -1,6 +1,6 @@
 //! The file of a fleet, as the manual shows it.
 
-use sluicegate_rules::{Mode, Rules, Scheme, Verdict, Who};
+use sluicegate_rules::{Host, Mode, Request, Rules, Scheme, Surroundings, Verdict, Who};
 
 use crate::common::{load, verdict};
 
@@ -103,4 +103,45 @@ fn a_login_is_asked_for_only_where_it_could_help() {
     assert!(
         rules.decide(Who::NOBODY, &sluicegate_rules::Ask::parse("https://pypi.org").unwrap().request()).who().is_none()
     );
+}
+
+/// Where it is not known who asks, what is denied to anybody is denied, and only what everybody may is allowed.
+#[test]
+fn anybody_is_whoever_may_least() {
+    let rules = Rules::read(
+        "egress.toml",
+        "allow = [\"93.0.0.0/8\"]\n[users]\nci = { from = [\"10.0.0.1\"] }\n[[rule]]\nwho = [\"ci\"]\ndeny = [\"93.184.0.0/16\"]\n\
+         allow = [\"94.0.0.0/8\", \"93.184.216.0/24\"]",
+    )
+    .unwrap();
+    let ci = rules.who("ci").unwrap();
+    for (who, address, may) in [
+        (Who::NOBODY, "93.184.1.1", true),
+        (ci, "93.184.1.1", false),
+        (Who::ANYBODY, "93.184.1.1", false),
+        (ci, "93.184.216.1", true),
+        (Who::ANYBODY, "93.184.216.1", false),
+        (Who::ANYBODY, "93.1.1.1", true),
+    ] {
+        let request = Request::connect(Host::Address(address.parse().unwrap()), 443);
+        let decision = rules.decide_address(who, &request, address.parse().unwrap(), Surroundings::default());
+        assert_eq!(decision.passes(), may, "{who:?} {address}");
+    }
+    assert_eq!(rules.name_of(Who::ANYBODY), None);
+}
+
+#[test]
+fn a_login_helps_only_where_somebody_who_can_log_in_may_go() {
+    let token = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    let rules = Rules::read(
+        "egress.toml",
+        &format!(
+            "[users]\nci = {{ token = \"{token}\" }}\nplace = {{ from = [\"10.0.0.1\"] }}\n[[rule]]\nwho = [\"ci\"]\nallow = [\"ci.org\"]\n\
+             [[rule]]\nwho = [\"place\"]\nallow = [\"place.org\"]\n"
+        ),
+    )
+    .unwrap();
+    for (host, helps) in [("ci.org", true), ("place.org", false), ("evil.org", false)] {
+        assert_eq!(rules.login_helps(&Request::connect(Host::Name(host), 443)), helps, "{host}");
+    }
 }
