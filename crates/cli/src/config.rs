@@ -100,7 +100,11 @@ fn names(forwarding: &Forwarding, deadlines: &Deadlines) -> Names {
         FamilyArg::Ipv4 => Family::Ipv4,
         FamilyArg::Ipv6 => Family::Ipv6,
     };
-    Names { servers: forwarding.dns_server.clone(), timeout: deadlines.dns_timeout.map(|timeout| timeout.0), prefer }
+    let mut names = Names::default();
+    names.servers.clone_from(&forwarding.dns_server);
+    names.timeout = deadlines.dns_timeout.map(|timeout| timeout.0);
+    names.prefer = prefer;
+    names
 }
 
 /// The addresses to listen on, each once, and none that is open to others by accident.
@@ -282,7 +286,7 @@ mod tests {
             limits_of(&["--dns-server=10.0.0.53", "--dns-server=[::1]:5353", "--dns-timeout=2s", "--prefer=ipv4"])
                 .names;
         let servers = ["10.0.0.53:53", "[::1]:5353"].map(|server| server.parse().unwrap()).to_vec();
-        assert_eq!(names, Names { servers, timeout: Some(Duration::from_secs(2)), prefer: Family::Ipv4 });
+        assert_eq!((names.servers, names.timeout, names.prefer), (servers, Some(Duration::from_secs(2)), Family::Ipv4));
     }
 
     /// Whoever adds a rule about a limit and calls its flag otherwise is told here.

@@ -188,7 +188,13 @@ pub use policy::{
 };
 pub use proxy::{Builder, Proxy};
 pub use record::{Client, Ended, Extensions, Fault, Record};
-/// What requests and responses are made of: pure HTTP/1.
-pub use sluicegate_http1 as http1;
+/// What requests and responses are made of, as far as policies see it: of the crate `sluicegate-http1`, which has more.
+pub mod http1 {
+    pub use sluicegate_http1::path;
+    pub use sluicegate_http1::{
+        Authority, Connection, Field, HeadLimits, Host, Malformed, Name, Names, Received, RequestHead, ResponseHead,
+        Target, Version,
+    };
+}
 pub use sluicegate_http1::{Host, Target};
 pub use worker::is_local;

@@ -1,5 +1,7 @@
 //! Every size and every deadline, checked when the proxy is made.
 
+mod setters;
+
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use sluicegate_http1::fields::is_token;
 
 /// What a client's FIN means while its exchange runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum ClientFin {
     /// The client has gone: the origin's work is cancelled at once.
     #[default]
@@ -19,6 +22,7 @@ pub enum ClientFin {
 
 /// Whom to ask for the addresses of a name, and which of them to try first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Names {
     /// Name servers, asked in this order instead of those of `/etc/resolv.conf`; empty, the default: those. Of the feature `dns`.
     pub servers: Vec<SocketAddr>,
@@ -31,6 +35,7 @@ pub struct Names {
 
 /// A family of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Family {
     /// Four bytes.
     Ipv4,
@@ -41,7 +46,7 @@ pub enum Family {
 
 /// Sizes in bytes and deadlines; `None` as a deadline means "never".
 ///
-/// Checked by [`Limits::check`], which `Builder::build` calls.
+/// Checked by [`Limits::check`], which `Builder::build` calls. Each field has a setter of its name, too.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
@@ -207,6 +212,7 @@ impl Default for Limits {
 /// A setting out of its bounds: which, what it was, what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name} is {value}; it must be {rule}")]
+#[non_exhaustive]
 pub struct LimitError {
     /// The field of [`Limits`], as `head_timeout` or `head.bytes`; or `name` of a [`Builder`](crate::Builder).
     pub name: &'static str,
