@@ -78,7 +78,7 @@ impl Egress {
     /// What the rules do, and where they stand.
     pub(crate) fn summary(&self) -> String {
         let mode = match self.rules().mode() {
-            Mode::Open => "open, so that only the guard of private addresses holds",
+            Mode::Open => "open, so that they decide nothing",
             Mode::Report => "report, so that what would be denied passes and is logged",
             Mode::Enforce => "enforce",
         };

@@ -109,7 +109,7 @@ impl Rules {
 
     fn in_force(&self) -> Vec<String> {
         let mode = match self.mode {
-            Mode::Open => "mode open: the rules decide nothing, only the guard of private addresses holds",
+            Mode::Open => "mode open: the rules decide nothing",
             Mode::Report => "mode report: all passes, and what would be denied is logged",
             Mode::Enforce => "mode enforce: what is denied is refused",
         };

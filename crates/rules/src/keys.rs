@@ -136,9 +136,10 @@ pub const KEYS: &[Key] = &[
         Takes::OneOf(&["open", "report", "enforce"]),
         r#""enforce""#,
         "What becomes of the verdicts.\n\
-         `open`: the rules decide nothing, and only the guard of private addresses holds.\n\
+         `open`: the rules decide nothing.\n\
          `report`: what would be denied passes, and is logged and counted.\n\
          `enforce`: what is denied is refused.\n\
+         The guard of private addresses holds under `enforce`, and in every mode for clients of a listener that other machines can reach.\n\
          Default: `enforce` if an `allow` or `deny` stands anywhere, else `open`.",
     ),
     key(

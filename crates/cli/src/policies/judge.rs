@@ -4,9 +4,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use sluicegate::{Client, Fault, Policy, Request, Response, Route, Verdict};
+use sluicegate::{Client, Failure, Fault, Policy, Request, Response, Route, Verdict};
 use sluicegate_http1::Target;
-use sluicegate_rules::{Denial, Host, Mode, Surroundings, Who};
+use sluicegate_rules::{Denial, Host, LONGEST_PHRASE, Mode, Surroundings, Who};
 
 use crate::egress::{Egress, Judged, Logins, asked, challenges, dialled, has_logins};
 use crate::rules::Rules;
@@ -60,6 +60,14 @@ impl Policy for Judge {
             Some(denial) if !decision.passes() => Err(Fault::Denied(told(&denial))),
             _ => Ok(()),
         }
+    }
+
+    /// An address that a name leads to was denied: the status line says it as it does of a name.
+    fn failed(&self, failure: &Failure<'_>, answer: Response) -> Response {
+        let Fault::Denied(why) = failure.fault else { return answer };
+        let what = why.split(';').next().unwrap_or_default();
+        let phrase: String = format!("sluicegate: {what}").chars().take(LONGEST_PHRASE).collect();
+        answer.reason(phrase).field("X-Proxy-Error", "blocked-by-policy")
     }
 
     fn records(&self) -> bool {

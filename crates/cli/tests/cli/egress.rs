@@ -166,6 +166,9 @@ fn a_denied_name_is_not_looked_up() {
     }
     assert!(names.count.load(Relaxed) > 0);
     let answer = proxy.get("http://ok.test/");
+    let line = answer.lines().next().unwrap();
+    assert_eq!(line, "HTTP/1.1 403 sluicegate: 127.0.0.1:80 is a loopback address");
+    assert!(answer.contains("\r\nX-Proxy-Error: blocked-by-policy\r\n"), "{answer}");
     assert!(
         answer.contains("127.0.0.1:80 is a loopback address; add \"127.0.0.1\" to `private` to permit it"),
         "{answer}"
