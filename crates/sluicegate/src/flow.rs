@@ -173,6 +173,11 @@ impl Flow {
         }
     }
 
+    /// What it is doing.
+    pub(crate) fn phase(&self) -> Phase {
+        state::phase(self.phase.load(Relaxed))
+    }
+
     /// Whether its client waits for nothing: it has asked for nothing yet, or got its last answer.
     pub(crate) fn owes_nothing(&self) -> bool {
         let phase = self.phase.load(Relaxed);

@@ -192,11 +192,7 @@ impl<'s, 'w, C: Transport, P: Policy> Serving<'s, 'w, C, P> {
             verdict = &mut deciding => return Ok(verdict),
             () = ready(()) => {}
         }
-        attend(cx.client, self.request, limits, cx.flow, deciding).await.map_err(|stop| match stop {
-            // It was not the client's turn.
-            Stop::ClientSlow => Stop::Origin(Fault::Undecided),
-            stop => stop,
-        })
+        attend(cx.client, self.request, limits, cx.flow, deciding).await
     }
 
     /// It is over: memory that was taken for its response's head goes back, and the policy is told.

@@ -157,7 +157,7 @@ impl ConnectionState {
     }
 }
 
-fn phase(code: u8) -> Phase {
+pub(super) fn phase(code: u8) -> Phase {
     use Phase::{Admitting, Closing, Connecting, Deciding, Handshake, Head, Idle, Responding, Tunnel, Waiting};
     let all = [Idle, Handshake, Admitting, Head, Deciding, Connecting, Waiting, Responding, Tunnel, Closing];
     all.into_iter().find(|phase| *phase as u8 == code).unwrap_or(Idle)

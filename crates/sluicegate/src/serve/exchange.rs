@@ -6,15 +6,17 @@
 //! client ──▶ gone?                     the hang-up watch
 //! ```
 
+mod blame;
 mod interim;
 mod larger;
 mod wait;
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use sluicegate_http1::chunked::ChunkLimits;
 use sluicegate_http1::{Framing, HeadLimits, Malformed, Name, Received, ResponseHead, framing, login};
 
+use self::blame::{Sent, Standing};
 use self::interim::Interim;
 pub(crate) use self::larger::Larger;
 use self::wait::eager_read;
@@ -35,14 +37,8 @@ use crate::transport::{Hangup, Transport};
 pub(crate) enum Stop {
     /// The client has gone.
     Gone(Hangup),
-    /// The client's body broke a rule.
-    Request(Malformed),
-    /// A deadline passed, and it was the client's turn to send.
-    ClientSlow,
-    /// A deadline passed, and it was the client's turn to read.
-    ClientNotReading,
-    /// The origin, or the way to it, failed.
-    Origin(Fault),
+    /// Something failed: a rule was broken, a peer ended, or a deadline passed; and by whose fault.
+    Failed(Fault),
     /// The proxy was stopped.
     Aborted,
 }
@@ -117,13 +113,29 @@ pub(crate) struct Responder<'e, P> {
     pub(crate) extensions: &'e Extensions,
 }
 
-/// What one arm has to know of the other.
-#[derive(Debug, Default)]
-pub(crate) struct Progress {
-    /// The request has been given whole.
-    sent: AtomicBool,
-    /// The origin has sent the head of its final response.
-    heard: AtomicBool,
+/// How far the request has got: what one arm has to know of the other. That of the response is the flow's phase.
+#[derive(Debug)]
+pub(crate) struct Progress(AtomicU8);
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self(AtomicU8::new(Sent::Part as u8))
+    }
+}
+
+impl Progress {
+    fn set(&self, sent: Sent) {
+        self.0.store(sent as u8, Relaxed);
+    }
+
+    fn get(&self) -> Sent {
+        let code = self.0.load(Relaxed);
+        [Sent::Refused, Sent::Whole].into_iter().find(|sent| *sent as u8 == code).unwrap_or(Sent::Part)
+    }
+
+    fn is_sent(&self) -> bool {
+        self.get() == Sent::Whole
+    }
 }
 
 impl<C: Transport, O: Transport, P: Policy> Exchange<'_, '_, C, O, P> {
@@ -139,25 +151,21 @@ impl<C: Transport, O: Transport, P: Policy> Exchange<'_, '_, C, O, P> {
             stop = upload => return Err(stop),
             why = interrupted(client, watch(limits), flow) => why,
         };
-        Err(match why {
-            Interrupted::Gone(how) => Stop::Gone(how),
-            Interrupted::Overdue => overdue(progress, request, self.response),
-            Interrupted::Stopped => Stop::Aborted,
-        })
+        Err(why.stop(flow, progress.get()))
     }
 
     /// The answer arm.
     async fn answer(&mut self) -> Result<Answered, Stop> {
         let mut interim = Interim::new(self.flow.now());
         loop {
-            self.read_head().await.map_err(Stop::Origin)?;
+            self.read_head().await.map_err(Stop::Failed)?;
             match self.head.status() {
                 101 => return self.switch().await,
                 100..200 => self.relay_interim(&mut interim).await?,
                 // It is about the time before the request, which it has crossed (RFC 9110 §15.5.9).
                 408 if self.may_repeat && !self.told.heard => {
                     self.head.clear();
-                    return Err(Stop::Origin(Fault::OriginClosed));
+                    return Err(Stop::Failed(Fault::OriginClosed));
                 }
                 _ => return self.relay_final().await,
             }
@@ -198,8 +206,8 @@ impl<C: Transport, O: Transport, P: Policy> Exchange<'_, '_, C, O, P> {
     /// A 1xx goes to those who know them (RFC 9110 §15.2).
     async fn relay_interim(&mut self, interim: &mut Interim) -> Result<(), Stop> {
         self.told.heard = true;
-        interim.count(self.head.bytes().len(), self.flow.now()).map_err(Stop::Origin)?;
-        if interim.extends(self.head.status()) && self.progress.sent.load(Relaxed) {
+        interim.count(self.head.bytes().len(), self.flow.now()).map_err(Stop::Failed)?;
+        if interim.extends(self.head.status()) && self.progress.is_sent() {
             self.flow.wait(Phase::Waiting, self.limits.response_timeout);
         }
         let written = self.stage_interim();
@@ -211,7 +219,7 @@ impl<C: Transport, O: Transport, P: Policy> Exchange<'_, '_, C, O, P> {
     /// body would be taken for the other protocol. Bytes that came with it belong to the tunnel.
     async fn switch(&mut self) -> Result<Answered, Stop> {
         if !self.is_offered() || !self.has_sent().await {
-            return Err(Stop::Origin(Fault::Upgrade));
+            return Err(Stop::Failed(Fault::Upgrade));
         }
         self.told.status = 101;
         self.told.head = self.stage_interim();
@@ -231,20 +239,19 @@ impl<C: Transport, O: Transport, P: Policy> Exchange<'_, '_, C, O, P> {
     /// Whether the origin has been given the whole request. The upload may have given its last byte and stepped aside
     /// before it could say so: then its turn comes after this one.
     async fn has_sent(&self) -> bool {
-        if !self.progress.sent.load(Relaxed) {
+        if !self.progress.is_sent() {
             tokio::task::yield_now().await;
         }
-        self.progress.sent.load(Relaxed)
+        self.progress.is_sent()
     }
 
     async fn relay_final(&mut self) -> Result<Answered, Stop> {
-        self.progress.heard.store(true, Relaxed);
-        let malformed = |rule| Stop::Origin(Fault::Response(rule));
+        let malformed = |rule| Stop::Failed(Fault::Response(rule));
         let framing = framing::response(self.head, self.method).map_err(malformed)?;
         let length = self.length(framing).map_err(malformed)?;
         let source = if framing == Framing::Empty { BodySource::None } else { BodySource::Origin };
         self.flow.respond(source, self.limits.body_timeout);
-        let sent = self.progress.sent.load(Relaxed);
+        let sent = self.progress.is_sent();
         self.told.status = self.head.status();
         let edits = self.edited();
         let said = Said::ByOrigin(self.head, edits.some());
@@ -303,22 +310,6 @@ impl<C: Transport, O: Transport, P: Policy> Exchange<'_, '_, C, O, P> {
     }
 }
 
-/// Whose turn it was when nothing moved for too long.
-fn overdue(progress: &Progress, request: &Pipe<'_>, response: &Pipe<'_>) -> Stop {
-    let (sent, heard) = (progress.sent.load(Relaxed), progress.heard.load(Relaxed));
-    if heard && response.has_output() {
-        return Stop::ClientNotReading;
-    }
-    if !sent && request.has_output() {
-        return Stop::Origin(Fault::OriginNotReading);
-    }
-    match (sent, heard) {
-        (true, false) => Stop::Origin(Fault::ResponseTimeout),
-        (true, true) => Stop::Origin(Fault::OriginStalled),
-        (false, _) => Stop::ClientSlow,
-    }
-}
-
 /// Sends the request, then goes on reading the client up to its buffer. Ends only when the client
 /// is at fault; if only the origin has stopped listening, its answer may still come.
 async fn upload<C: Transport, O: Transport>(
@@ -331,23 +322,23 @@ async fn upload<C: Transport, O: Transport>(
 ) -> Stop {
     match pump::pump(request, client, origin, flow.upward()).await {
         Ok(()) => {
-            progress.sent.store(true, Relaxed);
-            if !progress.heard.load(Relaxed) {
+            progress.set(Sent::Whole);
+            if flow.phase() == Phase::Waiting {
                 flow.wait(Phase::Waiting, limits.response_timeout);
             }
         }
         Err(End::Source) => return Stop::Gone(Hangup::Reset),
         Err(End::Truncated(_)) => return Stop::Gone(Hangup::Fin),
-        Err(End::Malformed(rule)) => return Stop::Request(rule),
-        Err(End::Sink) => {}
+        Err(End::Malformed(rule)) => return Stop::Failed(Fault::Request(rule)),
+        Err(End::Sink) => progress.set(Sent::Refused),
     }
     eager_read(client, request, limits, flow).await
 }
 
 fn response_end(end: End) -> Stop {
     match end {
-        End::Source | End::Truncated(_) => Stop::Origin(Fault::OriginClosed),
-        End::Malformed(rule) => Stop::Origin(Fault::Response(rule)),
+        End::Source | End::Truncated(_) => Stop::Failed(Fault::OriginClosed),
+        End::Malformed(rule) => Stop::Failed(Fault::Response(rule)),
         End::Sink => Stop::Gone(Hangup::Reset),
     }
 }

@@ -77,10 +77,7 @@ impl<C: Transport, P: Policy> Serving<'_, '_, C, P> {
                 self.story.ended = Ended::Stopped;
                 return Served::Cut;
             }
-            Stop::Request(rule) => Fault::Request(rule),
-            Stop::ClientSlow => Fault::RequestTimeout,
-            Stop::ClientNotReading => Fault::ClientNotReading,
-            Stop::Origin(fault) => fault,
+            Stop::Failed(fault) => fault,
         };
         let told = &mut self.story.told;
         if told.status != 0 && !self.response.has_begun() && fault != Fault::ClientNotReading {
@@ -121,11 +118,8 @@ impl<C: Transport, P: Policy> Serving<'_, '_, C, P> {
             Ok(Err(End::Sink)) => Err(Stop::Gone(Hangup::Reset)),
             Ok(Err(_)) => {
                 let why = supply.failure().unwrap_or_else(|| "its body is shorter than was promised".to_owned());
-                Err(Stop::Origin(Fault::Answer(why)))
+                Err(Stop::Failed(Fault::Answer(why)))
             }
-            // Nothing moved for too long: whose turn was it?
-            Err(Stop::ClientSlow) if self.response.has_output() => Err(Stop::ClientNotReading),
-            Err(Stop::ClientSlow) => Err(Stop::Origin(Fault::Answer("its body made no progress".to_owned()))),
             Err(stop) => Err(stop),
         }
     }

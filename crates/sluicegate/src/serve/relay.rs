@@ -91,7 +91,7 @@ impl<C: Transport, P: Policy> Serving<'_, '_, C, P> {
             let ended = self.exchange(asks, &to.target, &origin.stream, reused && idempotent).await;
             let unspent = self.request.is_unspent() && self.response_head.is_empty() && !self.story.told.heard;
             match ended {
-                Err(Stop::Origin(Fault::OriginClosed)) if reused && idempotent && unspent => {
+                Err(Stop::Failed(Fault::OriginClosed)) if reused && idempotent && unspent => {
                     self.request.unstage();
                     self.response.clear();
                 }
@@ -214,7 +214,7 @@ impl<C: Transport, P: Policy> Serving<'_, '_, C, P> {
             if fault == Fault::Capacity {
                 worker.warn_of_shortage();
             }
-            Stop::Origin(fault)
+            Stop::Failed(fault)
         })
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sluicegate_http1::Framing;
 use sluicegate_http1::chunked::ChunkLimits;
 
-use super::exchange::{Interrupted, Stop, interrupted};
+use super::exchange::{Interrupted, interrupted};
 use super::{Served, Serving};
 use crate::flow::{Deadline, Flow, Lane, PauseCause, Phase, Waits};
 use crate::limits::{ClientFin, Limits};
@@ -52,10 +52,10 @@ impl<C: Transport, P: Policy> Serving<'_, '_, C, P> {
         story.bytes_out = story.bytes_out.saturating_add(self.response.given());
         (story.ended, story.fault) = match ended {
             Ok(()) => (Ended::Complete, None),
-            Err(Stop::Gone(how)) => (Ended::ClientGone(how), None),
-            Err(Stop::Origin(fault)) => (Ended::OriginFailed, Some(fault)),
-            Err(Stop::Aborted) => (Ended::Stopped, None),
-            Err(Stop::ClientSlow | Stop::ClientNotReading | Stop::Request(_)) => (Ended::Deadline, None),
+            Err(Torn::Client(how)) => (Ended::ClientGone(how), None),
+            Err(Torn::Origin) => (Ended::OriginFailed, Some(Fault::OriginClosed)),
+            Err(Torn::Stopped) => (Ended::Stopped, None),
+            Err(Torn::Overdue) => (Ended::Deadline, None),
         };
         if story.ended == Ended::Complete {
             // Both sides have ended: nothing is left to come, and nothing to wait for.
@@ -78,6 +78,29 @@ struct Tunnel<'t, 'p, C, O> {
     flow: &'t Flow,
 }
 
+/// Why a tunnel ended before both of its sides had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Torn {
+    /// The client has gone.
+    Client(Hangup),
+    /// The origin's connection broke.
+    Origin,
+    /// Nothing moved for too long: nobody's fault.
+    Overdue,
+    /// The proxy has stopped.
+    Stopped,
+}
+
+impl From<Interrupted> for Torn {
+    fn from(why: Interrupted) -> Self {
+        match why {
+            Interrupted::Gone(how) => Self::Client(how),
+            Interrupted::Overdue => Self::Overdue,
+            Interrupted::Stopped => Self::Stopped,
+        }
+    }
+}
+
 /// Which sides are still read.
 struct Open {
     client: AtomicBool,
@@ -93,7 +116,7 @@ impl Open {
 
 impl<C: Transport, O: Transport> Tunnel<'_, '_, C, O> {
     /// Moves bytes both ways until both sides have ended. What either pipe holds already goes first.
-    async fn run(self) -> Result<(), Stop> {
+    async fn run(self) -> Result<(), Torn> {
         let Tunnel { client, origin, up, down, share, limits, flow } = self;
         flow.wait(Phase::Tunnel, limits.tunnel_idle_timeout);
         up.begin(Framing::UntilClose, Encoding::Identity, ChunkLimits::default());
@@ -101,16 +124,16 @@ impl<C: Transport, O: Transport> Tunnel<'_, '_, C, O> {
         let open = &Open { client: AtomicBool::new(true), origin: AtomicBool::new(true) };
         let upward = async {
             one_way(up, client, origin, flow.upward(), &open.client).await.map_err(|end| match end {
-                End::Sink => Stop::Origin(Fault::OriginClosed),
-                _ => Stop::Gone(Hangup::Reset),
+                End::Sink => Torn::Origin,
+                _ => Torn::Client(Hangup::Reset),
             })?;
             flow.wait(Phase::Tunnel, after_the_client(limits));
             Ok(())
         };
         let downward = async {
             one_way(down, origin, client, flow.downward(), &open.origin).await.map_err(|end| match end {
-                End::Sink => Stop::Gone(Hangup::Reset),
-                _ => Stop::Origin(Fault::OriginClosed),
+                End::Sink => Torn::Client(Hangup::Reset),
+                _ => Torn::Origin,
             })?;
             flow.wait(Phase::Tunnel, limits.half_closed_timeout);
             Ok(())
@@ -119,15 +142,11 @@ impl<C: Transport, O: Transport> Tunnel<'_, '_, C, O> {
         let share = share.filter(|share| share.is_limited());
         let over = tokio::select! { biased;
             both = move_and_rest(both, client, origin, share, flow, open) => both,
-            why = interrupted(client, Watch::Reset, flow) => Err(match why {
-                Interrupted::Gone(how) => Stop::Gone(how),
-                Interrupted::Overdue => Stop::ClientSlow,
-                Interrupted::Stopped => Stop::Aborted,
-            }),
-            _ = origin.hangup(Watch::Reset) => Err(Stop::Origin(Fault::OriginClosed)),
+            why = interrupted(client, Watch::Reset, flow) => Err(why.into()),
+            _ = origin.hangup(Watch::Reset) => Err(Torn::Origin),
         };
         match over {
-            Err(stop) => after_a_goodbye(stop, client, origin, open, flow).await,
+            Err(torn) => after_a_goodbye(torn, client, origin, open, flow).await,
             over => over,
         }
     }
@@ -135,22 +154,22 @@ impl<C: Transport, O: Transport> Tunnel<'_, '_, C, O> {
 
 /// What a reset means in a tunnel of which one side had ended: that this one has closed, or else what it says.
 async fn after_a_goodbye<C: Transport, O: Transport>(
-    stop: Stop,
+    torn: Torn,
     client: &C,
     origin: &O,
     open: &Open,
     flow: &Flow,
-) -> Result<(), Stop> {
+) -> Result<(), Torn> {
     let (client_ended, origin_ended) = (!open.client.load(Relaxed), !open.origin.load(Relaxed));
-    match stop {
+    match torn {
         // It has closed, and the origin had nothing more to say. What else the client wanted to say was cut.
-        Stop::Gone(_) if origin_ended => {
+        Torn::Client(_) if origin_ended => {
             origin.abort();
             Ok(())
         }
-        Stop::Gone(_) if client_ended && ends_soon(origin, flow).await => Ok(()),
-        Stop::Origin(_) if origin_ended && ends_soon(client, flow).await => Ok(()),
-        stop => Err(stop),
+        Torn::Client(_) if client_ended && ends_soon(origin, flow).await => Ok(()),
+        Torn::Origin if origin_ended && ends_soon(client, flow).await => Ok(()),
+        torn => Err(torn),
     }
 }
 
@@ -173,13 +192,13 @@ fn after_the_client(limits: &Limits) -> Option<Duration> {
 /// Runs `both` directions; while neither holds anything, and nothing comes, the share of the memory is given back. It is
 /// waited for anew before anything is read, when nothing is held: so no two tunnels can wait for each other.
 async fn move_and_rest<C: Transport, O: Transport>(
-    both: impl Future<Output = Result<(), Stop>>,
+    both: impl Future<Output = Result<(), Torn>>,
     client: &C,
     origin: &O,
     share: Option<&mut Share<'_>>,
     flow: &Flow,
     open: &Open,
-) -> Result<(), Stop> {
+) -> Result<(), Torn> {
     let mut both = pin!(both);
     let Some(share) = share else { return both.await };
     let mut moved = None;

@@ -127,7 +127,7 @@ fn a_body_cut_short_never_looks_complete() {
         play(&Setting::of(Framing::Empty, 100, 400), |mut running, stage| {
             stage.origin.put(response);
             stage.origin.end();
-            assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Origin(Fault::OriginClosed)))));
+            assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Failed(Fault::OriginClosed)))));
         });
     }
 }
@@ -164,7 +164,7 @@ fn interim_responses_are_relayed_and_counted() {
         stage.pass(Duration::from_secs(2));
         assert!(relay(&mut running, stage).is_none());
         let ended = relay(&mut running, stage);
-        assert!(matches!(ended, Some(Err(Stop::Origin(Fault::TooManyInterim)))), "{ended:?}");
+        assert!(matches!(ended, Some(Err(Stop::Failed(Fault::TooManyInterim)))), "{ended:?}");
         assert!(relayed >= 12_500, "{relayed} are relayed");
     });
 }
@@ -182,7 +182,7 @@ fn progress_extends_the_time_for_a_response_but_not_for_ever() {
         stage.origin.put(b"HTTP/1.1 102 At\r\n\r\n");
         assert!(settle(&mut running, stage).is_none());
         stage.pass(nearly);
-        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Origin(Fault::ResponseTimeout)))));
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Failed(Fault::ResponseTimeout)))));
     });
 }
 
@@ -191,7 +191,7 @@ fn nobody_switches_to_a_protocol_that_was_not_asked_for() {
     // The exchanges of these tests offer none.
     play(&Setting::of(Framing::Empty, 100, 400), |mut running, stage| {
         stage.origin.put(b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nEVIL");
-        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Origin(Fault::Upgrade)))));
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Failed(Fault::Upgrade)))));
         assert!(stage.client.take(1000).is_empty());
     });
 }
@@ -215,7 +215,7 @@ fn a_switch_is_to_one_protocol_that_was_offered() {
             stage.origin.put(format!("HTTP/1.1 101 Switching\r\nConnection: upgrade\r\n{named}\r\n").as_bytes());
             match settle(&mut running, stage) {
                 Some(Ok(Answered::Switched)) => assert!(switches, "{named}"),
-                Some(Err(Stop::Origin(Fault::Upgrade))) => assert!(!switches, "{named}"),
+                Some(Err(Stop::Failed(Fault::Upgrade))) => assert!(!switches, "{named}"),
                 other => panic!("{named}: {other:?}"),
             }
         });
@@ -238,7 +238,7 @@ fn nobody_switches_in_the_middle_of_a_request() {
             stage.origin.put(SWITCH);
             match settle(&mut running, stage) {
                 Some(Ok(Answered::Switched)) => assert!(whole, "{framing:?}"),
-                Some(Err(Stop::Origin(Fault::Upgrade))) => assert!(!whole, "{framing:?}"),
+                Some(Err(Stop::Failed(Fault::Upgrade))) => assert!(!whole, "{framing:?}"),
                 other => panic!("{framing:?} {whole}: {other:?}"),
             }
         });
@@ -268,7 +268,7 @@ fn whose_turn_it_was_decides_who_is_blamed() {
     play(&Setting::of(Framing::Empty, 100, 400), |mut running, stage| {
         assert!(settle(&mut running, stage).is_none());
         stage.pass(late);
-        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Origin(Fault::ResponseTimeout)))));
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Failed(Fault::ResponseTimeout)))));
     });
     // A 100 and half a head extend nothing.
     play(&Setting::of(Framing::Empty, 100, 400), |mut running, stage| {
@@ -279,13 +279,13 @@ fn whose_turn_it_was_decides_who_is_blamed() {
         }
         assert!(settle(&mut running, stage).is_none());
         stage.pass(late / 3);
-        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Origin(Fault::ResponseTimeout)))));
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Failed(Fault::ResponseTimeout)))));
     });
     // The client does not send what it promised.
     play(&Setting::of(Framing::Length(9), 100, 400), |mut running, stage| {
         assert!(settle(&mut running, stage).is_none());
         stage.pass(late);
-        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::ClientSlow))));
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Failed(Fault::RequestTimeout)))));
     });
     // The origin does not take it.
     play(&Setting::of(Framing::Length(9000), 100, 400), |mut running, stage| {
@@ -293,7 +293,7 @@ fn whose_turn_it_was_decides_who_is_blamed() {
             assert!(settle(&mut running, stage).is_none());
         }
         stage.pass(late);
-        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Origin(Fault::OriginNotReading)))));
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Failed(Fault::OriginNotReading)))));
     });
     // Framing that is dropped extends nothing: chunk extensions from the client, trailers from the origin.
     play(&Setting::of(Framing::Chunked, 100, 400), |mut running, stage| {
@@ -305,7 +305,7 @@ fn whose_turn_it_was_decides_who_is_blamed() {
         }
         assert!(settle(&mut running, stage).is_none());
         stage.pass(late / 3);
-        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::ClientSlow))));
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Failed(Fault::RequestTimeout)))));
     });
     // A stream that moves in one direction only lives on; then it stalls.
     play(&Setting::of(Framing::Empty, 100, 400), |mut running, stage| {
@@ -317,7 +317,7 @@ fn whose_turn_it_was_decides_who_is_blamed() {
         }
         assert!(settle(&mut running, stage).is_none());
         stage.pass(late);
-        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Origin(Fault::OriginStalled)))));
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Failed(Fault::OriginStalled)))));
     });
     // The client does not read.
     play(&Setting::of(Framing::Empty, 100, 400), |mut running, stage| {
@@ -327,7 +327,20 @@ fn whose_turn_it_was_decides_who_is_blamed() {
             assert!(settle(&mut running, stage).is_none());
         }
         stage.pass(late);
-        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::ClientNotReading))));
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Failed(Fault::ClientNotReading)))));
+    });
+}
+
+/// It is the client's turn as well when it does not read what comes before the response.
+#[test]
+fn an_interim_response_that_is_not_read_is_no_fault_of_the_origin() {
+    play(&Setting::of(Framing::Empty, 100, 20), |mut running, stage| {
+        stage.origin.put(b"HTTP/1.1 103 Hi\r\n");
+        assert!(settle(&mut running, stage).is_none());
+        stage.origin.put(b"Link: </a>\r\n\r\n");
+        assert!(settle(&mut running, stage).is_none());
+        stage.pass(Duration::from_secs(301));
+        assert!(matches!(settle(&mut running, stage), Some(Err(Stop::Failed(Fault::ClientNotReading)))));
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::future::pending;
 
-use super::Stop;
+use super::{Sent, Standing, Stop};
 use crate::flow::{Alarm, Flow};
 use crate::limits::{ClientFin, Limits};
 use crate::pipe::Pipe;
@@ -18,6 +18,17 @@ pub(crate) enum Interrupted {
     Overdue,
     /// The proxy has stopped.
     Stopped,
+}
+
+impl Interrupted {
+    /// What it makes of a request that has got so far.
+    pub(super) fn stop(self, flow: &Flow, sent: Sent) -> Stop {
+        match self {
+            Self::Gone(how) => Stop::Gone(how),
+            Self::Overdue => Stop::Failed(Standing::of(flow, sent).fault()),
+            Self::Stopped => Stop::Aborted,
+        }
+    }
 }
 
 /// Resolves when something else than its own end ends a wait.
@@ -42,11 +53,7 @@ pub(crate) async fn attend<C: Transport, T>(
     tokio::select! { biased;
         done = work => Ok(done),
         stop = eager_read(client, request, limits, flow) => Err(stop),
-        why = interrupted(client, watch(limits), flow) => Err(match why {
-            Interrupted::Gone(how) => Stop::Gone(how),
-            Interrupted::Overdue => Stop::ClientSlow,
-            Interrupted::Stopped => Stop::Aborted,
-        }),
+        why = interrupted(client, watch(limits), flow) => Err(why.stop(flow, Sent::Nowhere)),
     }
 }
 
