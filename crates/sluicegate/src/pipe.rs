@@ -153,6 +153,7 @@ impl<'p> Pipe<'p> {
     }
 
     /// Asks how much may be taken, by a clock in milliseconds that moves once per sweep.
+    #[inline]
     pub(crate) fn refill(&mut self, now: impl FnOnce() -> u64) {
         if let Some(allowance) = &self.allowance {
             self.granted = usize::try_from(allowance.left(now())).unwrap_or(usize::MAX);

@@ -306,6 +306,7 @@ fn poll_take<F: Source>(
 }
 
 /// One read, if there is room and the source has something. `Some(0)` at its end.
+#[inline]
 fn poll_fill<F: Source>(
     pipe: &mut Pipe<'_>,
     from: &F,
@@ -320,6 +321,7 @@ fn poll_fill<F: Source>(
 }
 
 /// Whether the source is to be left alone. What a limit grants is asked for once per poll, and grows once per sweep.
+#[inline]
 fn is_paused(pipe: &mut Pipe<'_>, lane: Lane<'_>) -> bool {
     pipe.refill(|| lane.millis());
     pipe.is_full()

@@ -98,7 +98,7 @@ macro_rules! tuple {
                         request.asked.note(self, 1 + $place);
                     }
                     match self.$place.admit(request, client).await {
-                        Verdict::Forward(route) => chosen = chosen.and(route),
+                        Verdict::Forward(route) => chosen.join(route),
                         refused => return refused,
                     }
                 )+

@@ -155,16 +155,17 @@ impl Route {
 
     /// What two policies want: the first place that is not the target, and connections that are of both pools.
     #[inline]
-    pub(crate) fn and(self, other: Self) -> Self {
-        match (self.0, other.0) {
-            (Some(one), Some(another)) => Self(Some(Box::new(one.and(*another)))),
-            (one, another) => Self(one.or(another)),
-        }
+    pub(crate) fn join(&mut self, other: Self) {
+        let Some(other) = other.0 else { return };
+        self.0 = Some(match self.0.take() {
+            Some(one) => Box::new(one.and(*other)),
+            None => other,
+        });
     }
 }
 
 impl Wanted {
-    /// See [`Route::and`].
+    /// See [`Route::join`].
     fn and(self, other: Self) -> Self {
         let pool = match (self.pool, other.pool) {
             // The length keeps "a", "bc" and "ab", "c" apart.
