@@ -52,7 +52,7 @@ BUGS = [
     ("pipe-is-refilled", "bound", "pipe.rs",
      "            && self.buffer.held() == 0\n            && !self.has_output()", "            && self.buffer.held() == 0"),
     ("pipe-is-not-counted", "truth", "pipe.rs", "        self.body.advance(n as u64);\n", ""),
-    ("pipe-is-spent-twice", "truth", "pipe.rs", "self.given == 0 && self.in_conduit() == 0", "self.given == 0"),
+    ("pipe-is-spent-twice", "truth", "pipe.rs", "self.given == 0 && self.in_kernel_pipe() == 0", "self.given == 0"),
     ("slow-reader-keeps-its-pipe", "bound", "pipe.rs", "    pub(crate) fn slow_down(&mut self) {\n        self.fast = 0;",
      "    pub(crate) fn slow_down(&mut self) {"),
     ("head-left-staged", "truth", "pipe.rs",

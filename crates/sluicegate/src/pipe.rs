@@ -26,7 +26,7 @@ use sluicegate_http1::{BodyDecoder, Encoder, Framing, Malformed, Stage, Step, Tr
 use self::allowance::Allowance;
 use crate::flow::PauseCause;
 use crate::pipe::buffer::{Buffer, Pool};
-use crate::pipe::kernel::Conduit;
+use crate::pipe::kernel::KernelPipe;
 
 /// No larger chunk is announced before it has come.
 const LARGEST: u64 = 1 << 30;
@@ -37,7 +37,7 @@ pub(crate) struct Pipe<'p> {
     pool: &'p Pool,
     buffer: Buffer<'p>,
     /// In place of the buffer, for the middle of a body that is long and fast.
-    conduit: Option<Conduit>,
+    kernel_pipe: Option<KernelPipe>,
     /// None grants everything.
     allowance: Option<Arc<Allowance>>,
     /// Bytes that it grants for now.
@@ -61,7 +61,7 @@ impl<'p> Pipe<'p> {
         Self {
             pool,
             buffer: Buffer::new(pool),
-            conduit: None,
+            kernel_pipe: None,
             allowance: None,
             granted: usize::MAX,
             fast: 0,
@@ -111,7 +111,7 @@ impl<'p> Pipe<'p> {
         self.begin(Framing::Empty, Encoding::Identity, ChunkLimits::default());
         self.unstage();
         self.buffer.clear();
-        self.give_conduit_back();
+        self.give_kernel_pipe_back();
     }
 
     /// Room to read into; empty means "pause the source".
@@ -142,7 +142,7 @@ impl<'p> Pipe<'p> {
     }
 
     fn holds_all(&self) -> bool {
-        self.buffer.is_full() || self.in_conduit() > 0
+        self.buffer.is_full() || self.in_kernel_pipe() > 0
     }
 
     /// From now on it takes no more from its source than `allowance` grants.
@@ -185,14 +185,14 @@ impl<'p> Pipe<'p> {
 
     /// Bytes held.
     pub(crate) fn held(&self) -> usize {
-        self.buffer.held().saturating_add(self.in_conduit())
+        self.buffer.held().saturating_add(self.in_kernel_pipe())
     }
 
     /// Gives the buffer's memory back if it is empty.
     pub(crate) fn release(&mut self) {
         self.buffer.release();
-        if self.conduit.is_some() && self.in_conduit() == 0 {
-            self.give_conduit_back();
+        if self.kernel_pipe.is_some() && self.in_kernel_pipe() == 0 {
+            self.give_kernel_pipe_back();
         }
     }
 
@@ -221,18 +221,18 @@ impl<'p> Pipe<'p> {
     }
 
     /// Where they go instead, and how many at most. None if there is none to be had.
-    pub(crate) fn conduit(&mut self) -> Option<(&mut Conduit, usize)> {
-        if self.conduit.is_none() {
-            self.conduit = self.pool.pipes().lend();
+    pub(crate) fn kernel_pipe(&mut self) -> Option<(&mut KernelPipe, usize)> {
+        if self.kernel_pipe.is_none() {
+            self.kernel_pipe = self.pool.pipes().lend();
         }
         let left = usize::try_from(self.unseen()).unwrap_or(usize::MAX).min(self.granted);
-        let Some(conduit) = &mut self.conduit else {
+        let Some(kernel_pipe) = &mut self.kernel_pipe else {
             // Not asked for again before as much has been copied.
             self.fast = 0;
             return None;
         };
-        let most = conduit.size().min(left);
-        Some((conduit, most))
+        let most = kernel_pipe.size().min(left);
+        Some((kernel_pipe, most))
     }
 
     /// Bytes that may pass without being looked at.
@@ -240,10 +240,10 @@ impl<'p> Pipe<'p> {
         self.encoder.unseen(self.body.data_left())
     }
 
-    /// `n` bytes of the body are in the conduit.
+    /// `n` bytes of the body are in the kernel's pipe.
     pub(crate) fn spliced(&mut self, n: usize) {
-        if let Some(conduit) = &mut self.conduit {
-            conduit.filled(n);
+        if let Some(kernel_pipe) = &mut self.kernel_pipe {
+            kernel_pipe.filled(n);
         }
         self.spend(n);
         self.body.advance(n as u64);
@@ -253,27 +253,27 @@ impl<'p> Pipe<'p> {
         }
     }
 
-    /// What is in the conduit and waits for the sink.
-    pub(crate) fn loaded(&mut self) -> Option<&mut Conduit> {
-        self.conduit.as_mut().filter(|conduit| conduit.held() > 0)
+    /// What is in the kernel's pipe and waits for the sink.
+    pub(crate) fn loaded(&mut self) -> Option<&mut KernelPipe> {
+        self.kernel_pipe.as_mut().filter(|kernel_pipe| kernel_pipe.held() > 0)
     }
 
     /// The sink took `n` bytes of it.
     pub(crate) fn unloaded(&mut self, n: usize) {
-        if let Some(conduit) = &mut self.conduit {
-            conduit.drained(n);
+        if let Some(kernel_pipe) = &mut self.kernel_pipe {
+            kernel_pipe.drained(n);
         }
         self.given = self.given.saturating_add(n as u64);
         self.fast = self.fast.saturating_add(n);
     }
 
-    fn in_conduit(&self) -> usize {
-        self.conduit.as_ref().map_or(0, Conduit::held)
+    fn in_kernel_pipe(&self) -> usize {
+        self.kernel_pipe.as_ref().map_or(0, KernelPipe::held)
     }
 
-    fn give_conduit_back(&mut self) {
-        if let Some(conduit) = self.conduit.take() {
-            self.pool.pipes().take_back(conduit);
+    fn give_kernel_pipe_back(&mut self) {
+        if let Some(kernel_pipe) = self.kernel_pipe.take() {
+            self.pool.pipes().take_back(kernel_pipe);
         }
     }
 
@@ -323,7 +323,7 @@ impl<'p> Pipe<'p> {
 
     /// Whether there is something to write.
     pub(crate) fn has_output(&self) -> bool {
-        !self.stage.is_empty() || self.encoder.has_output() || self.in_conduit() > 0
+        !self.stage.is_empty() || self.encoder.has_output() || self.in_kernel_pipe() > 0
     }
 
     /// What to write next, in order; empty slices are left out by the count.
@@ -354,7 +354,7 @@ impl<'p> Pipe<'p> {
 
     /// Whether all of the body that has come is still here, to be sent once more.
     pub(crate) fn is_unspent(&self) -> bool {
-        self.given == 0 && self.in_conduit() == 0
+        self.given == 0 && self.in_kernel_pipe() == 0
     }
 
     /// Whether the sink has taken anything of the message, its head included.
@@ -381,7 +381,7 @@ impl<'p> Pipe<'p> {
             body: &self.body,
             ready: self.buffer.ready().len(),
             follows: self.rest_of_chunk(),
-            elsewhere: self.in_conduit(),
+            elsewhere: self.in_kernel_pipe(),
             drops_trailers: self.drops_trailers,
         };
         self.encoder.encode(&coming, &mut self.stage);
@@ -389,7 +389,7 @@ impl<'p> Pipe<'p> {
 
     /// See [`Encoder::insist`].
     pub(crate) fn insist(&mut self) -> bool {
-        self.encoder.insist(self.in_conduit(), &mut self.stage)
+        self.encoder.insist(self.in_kernel_pipe(), &mut self.stage)
     }
 
     /// What is to come of the chunk that the last ready byte is in, if that is much: then it is

@@ -257,8 +257,8 @@ fn poll_give<T: Transport>(
     lane: Lane<'_>,
     cx: &mut Context<'_>,
 ) -> io::Result<Option<usize>> {
-    if let Some(conduit) = pipe.loaded() {
-        return match to.poll_splice_out(cx, conduit)? {
+    if let Some(kernel_pipe) = pipe.loaded() {
+        return match to.poll_splice_out(cx, kernel_pipe)? {
             Poll::Pending => Ok(None),
             Poll::Ready(0) => Err(io::ErrorKind::WriteZero.into()),
             Poll::Ready(n) => {
@@ -354,10 +354,10 @@ fn poll_splice<F: Source>(
     if is_paused(pipe, lane) || from.poll_readable(cx)?.is_pending() {
         return Ok(None);
     }
-    let Some((conduit, most)) = pipe.conduit() else {
+    let Some((kernel_pipe, most)) = pipe.kernel_pipe() else {
         return poll_fill(pipe, from, lane, cx);
     };
-    match from.poll_splice_in(cx, conduit, most) {
+    match from.poll_splice_in(cx, kernel_pipe, most) {
         Poll::Pending => Ok(None),
         Poll::Ready(Ok(0)) => Ok(Some(0)),
         Poll::Ready(Ok(n)) => {

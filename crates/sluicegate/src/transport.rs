@@ -24,7 +24,7 @@ use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 
 use crate::limits::Limits;
-use crate::pipe::kernel::Conduit;
+use crate::pipe::kernel::KernelPipe;
 
 pub(crate) use cut::Cut;
 pub use gone::Gone;
@@ -93,21 +93,26 @@ pub trait Transport: Send + Sync {
         false
     }
 
-    /// Moves at most `most` bytes into `conduit`, which is empty. 0 is the end of the stream.
+    /// Moves at most `most` bytes into `kernel_pipe`, which is empty. 0 is the end of the stream.
     ///
     /// # Errors
     /// As [`Transport::poll_read`]; `InvalidInput` or `Unsupported` if it cannot be done.
     #[doc(hidden)]
-    fn poll_splice_in(&self, _cx: &mut Context<'_>, _conduit: &mut Conduit, _most: usize) -> Poll<io::Result<usize>> {
+    fn poll_splice_in(
+        &self,
+        _cx: &mut Context<'_>,
+        _kernel_pipe: &mut KernelPipe,
+        _most: usize,
+    ) -> Poll<io::Result<usize>> {
         Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
     }
 
-    /// Moves some of what is in `conduit` to the peer; how many bytes.
+    /// Moves some of what is in `kernel_pipe` to the peer; how many bytes.
     ///
     /// # Errors
     /// As [`Transport::poll_write`].
     #[doc(hidden)]
-    fn poll_splice_out(&self, _cx: &mut Context<'_>, _conduit: &mut Conduit) -> Poll<io::Result<usize>> {
+    fn poll_splice_out(&self, _cx: &mut Context<'_>, _kernel_pipe: &mut KernelPipe) -> Poll<io::Result<usize>> {
         Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
     }
 

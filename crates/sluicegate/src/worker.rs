@@ -15,7 +15,7 @@ use crate::flow::{Crowd, Flows, Guests, OncePerSecond, TICK};
 use crate::limits::Limits;
 use crate::origin::{Connector, Gate, Idle, Machine, Resolver};
 use crate::pipe::buffer::Pool;
-use crate::pipe::kernel::{self, Pipes};
+use crate::pipe::kernel::{self, KernelPipes};
 use crate::policy::Policy;
 use crate::record::{Client, Fault};
 
@@ -234,7 +234,7 @@ pub(crate) struct Worker<P> {
 impl<P: Policy> Worker<P> {
     pub(crate) fn new(shared: Arc<Shared<P>>) -> Self {
         let limits = &shared.limits;
-        let pipes = Arc::new(Pipes::new(Arc::clone(&shared.bulk)));
+        let pipes = Arc::new(KernelPipes::new(Arc::clone(&shared.bulk)));
         let flows = Arc::new(Flows::new(Arc::clone(&shared.connections)));
         shared.crowd.join(&flows);
         Self {

@@ -11,7 +11,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::pipe::kernel::Pipes;
+use crate::pipe::kernel::KernelPipes;
 
 /// Equal boxes for one direction of a worker's connections. Each is zeroed once in its life.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct Pool {
     keep: usize,
     free: Mutex<Free>,
     /// What takes the place of a box for a body that is long and fast.
-    pipes: Arc<Pipes>,
+    pipes: Arc<KernelPipes>,
 }
 
 #[derive(Debug, Default)]
@@ -32,12 +32,12 @@ struct Free {
 }
 
 impl Pool {
-    pub(crate) fn new(size: usize, keep: usize, pipes: Arc<Pipes>) -> Self {
+    pub(crate) fn new(size: usize, keep: usize, pipes: Arc<KernelPipes>) -> Self {
         let free = Mutex::default();
         Self { size, keep, free, pipes }
     }
 
-    pub(crate) fn pipes(&self) -> &Pipes {
+    pub(crate) fn pipes(&self) -> &KernelPipes {
         &self.pipes
     }
 
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn never_takes_more_than_its_capacity() {
-        let pool = Pool::new(8, 4, Arc::new(Pipes::scripted(0, 0)));
+        let pool = Pool::new(8, 4, Arc::new(KernelPipes::scripted(0, 0)));
         let mut buffer = Buffer::new(&pool);
         assert_eq!(fill(&mut buffer, b"0123456789"), 8);
         assert!(buffer.room().is_empty() && buffer.is_full());
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn payload_behind_framing_moves_up() {
-        let pool = Pool::new(16, 4, Arc::new(Pipes::scripted(0, 0)));
+        let pool = Pool::new(16, 4, Arc::new(KernelPipes::scripted(0, 0)));
         let mut buffer = Buffer::new(&pool);
         fill(&mut buffer, b"ab__cd__ef");
         for _ in 0..2 {
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn half_given_makes_room_again_without_losing_a_byte() {
-        let pool = Pool::new(8, 4, Arc::new(Pipes::scripted(0, 0)));
+        let pool = Pool::new(8, 4, Arc::new(KernelPipes::scripted(0, 0)));
         let mut buffer = Buffer::new(&pool);
         fill(&mut buffer, b"01234567");
         buffer.make_ready(6);
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn empty_holds_no_memory() {
-        let pool = Pool::new(8, 1, Arc::new(Pipes::scripted(0, 0)));
+        let pool = Pool::new(8, 1, Arc::new(KernelPipes::scripted(0, 0)));
         let mut buffer = Buffer::new(&pool);
         fill(&mut buffer, b"x");
         buffer.release();
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn what_nobody_needs_is_given_back_and_no_more() {
-        let pool = Pool::new(8, 64, Arc::new(Pipes::scripted(0, 0)));
+        let pool = Pool::new(8, 64, Arc::new(KernelPipes::scripted(0, 0)));
         let lend = |n: usize| (0..n).map(|_| pool.lend()).collect::<Vec<_>>();
         let give_back = |boxes: Vec<_>| boxes.into_iter().for_each(|one| pool.take_back(one));
         give_back(lend(40));

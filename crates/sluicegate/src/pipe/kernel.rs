@@ -18,7 +18,7 @@ pub(crate) const WORTH: usize = 256 * 1024;
 /// A splice that moves less was not worth it: a copy knows by a short read that it was the last.
 const LEAST: usize = 16 * 1024;
 
-/// Pipes that one worker keeps open unused: they are two descriptors each.
+/// KernelPipes that one worker keeps open unused: they are two descriptors each.
 const KEPT: usize = 4;
 
 /// How many pipes of `bytes` in all may be lent, for all workers of a proxy together.
@@ -28,19 +28,19 @@ pub(crate) fn budget(bytes: usize) -> Arc<Semaphore> {
 
 /// The pipes of one worker.
 #[derive(Debug)]
-pub(crate) struct Pipes {
+pub(crate) struct KernelPipes {
     budget: Arc<Semaphore>,
-    free: Mutex<Vec<Ends>>,
+    free: Mutex<Vec<PipeEnds>>,
     /// `PIPE_SIZE`, [`WORTH`] and [`LEAST`]; smaller in tests.
     size: usize,
     worth: usize,
     least: usize,
-    open: fn(usize) -> Option<Ends>,
+    open: fn(usize) -> Option<PipeEnds>,
 }
 
-impl Pipes {
+impl KernelPipes {
     pub(crate) fn new(budget: Arc<Semaphore>) -> Self {
-        Self { budget, free: Mutex::default(), size: PIPE_SIZE, worth: WORTH, least: LEAST, open: Ends::of_kernel }
+        Self { budget, free: Mutex::default(), size: PIPE_SIZE, worth: WORTH, least: LEAST, open: PipeEnds::of_kernel }
     }
 
     /// One that is smaller, and in memory.
@@ -51,7 +51,7 @@ impl Pipes {
             size,
             worth,
             least: 1,
-            open: |_| Some(Ends::Memory(std::collections::VecDeque::new())),
+            open: |_| Some(PipeEnds::Memory(std::collections::VecDeque::new())),
             ..Self::new(budget)
         }
     }
@@ -68,18 +68,18 @@ impl Pipes {
 
     /// One, if the budget and the kernel have one to give: an unprivileged user gets about 250 of
     /// this size (`pipe-user-pages-soft`), and a process only so many descriptors.
-    pub(crate) fn lend(&self) -> Option<Conduit> {
+    pub(crate) fn lend(&self) -> Option<KernelPipe> {
         let lent = Arc::clone(&self.budget).try_acquire_owned().ok()?;
         let kept = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let ends = kept.or_else(|| (self.open)(self.size))?;
-        Some(Conduit { ends, size: self.size, held: 0, _lent: lent })
+        Some(KernelPipe { ends, size: self.size, held: 0, _lent: lent })
     }
 
     /// Takes it back, for whoever comes next. One that holds something is closed.
-    pub(crate) fn take_back(&self, conduit: Conduit) {
+    pub(crate) fn take_back(&self, kernel_pipe: KernelPipe) {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if conduit.held == 0 && free.len() < KEPT {
-            free.push(conduit.ends);
+        if kernel_pipe.held == 0 && free.len() < KEPT {
+            free.push(kernel_pipe.ends);
         }
     }
 }
@@ -90,14 +90,14 @@ impl Pipes {
     unnameable_types,
     reason = "the methods of `Transport` that take it are for our own sockets; others leave their defaults"
 )]
-pub struct Conduit {
-    ends: Ends,
+pub struct KernelPipe {
+    ends: PipeEnds,
     size: usize,
     held: usize,
     _lent: OwnedSemaphorePermit,
 }
 
-impl Conduit {
+impl KernelPipe {
     /// Bytes in it.
     pub(crate) fn held(&self) -> usize {
         self.held
@@ -112,18 +112,18 @@ impl Conduit {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub(crate) fn read_end(&self) -> Option<BorrowedFd<'_>> {
         match &self.ends {
-            Ends::Kernel { read, .. } => Some(read.as_fd()),
+            PipeEnds::Kernel { read, .. } => Some(read.as_fd()),
             #[cfg(any(test, fuzzing))]
-            Ends::Memory(_) => None,
+            PipeEnds::Memory(_) => None,
         }
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub(crate) fn write_end(&self) -> Option<BorrowedFd<'_>> {
         match &self.ends {
-            Ends::Kernel { write, .. } => Some(write.as_fd()),
+            PipeEnds::Kernel { write, .. } => Some(write.as_fd()),
             #[cfg(any(test, fuzzing))]
-            Ends::Memory(_) => None,
+            PipeEnds::Memory(_) => None,
         }
     }
 
@@ -131,8 +131,8 @@ impl Conduit {
     #[cfg(any(test, fuzzing))]
     pub(crate) fn memory(&mut self) -> &mut std::collections::VecDeque<u8> {
         match &mut self.ends {
-            Ends::Memory(bytes) => bytes,
-            Ends::Kernel { .. } => panic!("scripted sockets have scripted pipes"),
+            PipeEnds::Memory(bytes) => bytes,
+            PipeEnds::Kernel { .. } => panic!("scripted sockets have scripted pipes"),
         }
     }
 
@@ -149,14 +149,14 @@ impl Conduit {
 
 /// The two ends of a pipe.
 #[derive(Debug)]
-enum Ends {
+enum PipeEnds {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     Kernel { read: OwnedFd, write: OwnedFd },
     #[cfg(any(test, fuzzing))]
     Memory(std::collections::VecDeque<u8>),
 }
 
-impl Ends {
+impl PipeEnds {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn of_kernel(size: usize) -> Option<Self> {
         use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};

@@ -6,10 +6,10 @@ use sluicegate_http1::{BodyDecoder, Framing, Step};
 
 use super::{Encoding, Pipe};
 use crate::pipe::buffer::Pool;
-use crate::pipe::kernel::Pipes;
+use crate::pipe::kernel::KernelPipes;
 
 fn pool(size: usize) -> Pool {
-    Pool::new(size, 1, Arc::new(Pipes::scripted(0, 0)))
+    Pool::new(size, 1, Arc::new(KernelPipes::scripted(0, 0)))
 }
 
 /// Drives a pipe as two sockets would: `cuts` says how many bytes each read finds and each write
@@ -169,15 +169,15 @@ fn spliced(pool: &Pool) -> Pipe<'_> {
 
 #[test]
 fn a_pipe_is_lent_to_the_fast_alone() {
-    let pool = Pool::new(64, 1, Arc::new(Pipes::scripted(100, 10)));
+    let pool = Pool::new(64, 1, Arc::new(KernelPipes::scripted(100, 10)));
     let mut pipe = spliced(&pool);
     assert!(pipe.is_bulk());
     pipe.slow_down();
     assert!(!pipe.is_bulk());
     // And it is lent again when as much has been copied.
     let mut pipe = spliced(&pool);
-    let (conduit, most) = pipe.conduit().unwrap();
-    assert_eq!((conduit.held(), most), (0, 100));
+    let (kernel_pipe, most) = pipe.kernel_pipe().unwrap();
+    assert_eq!((kernel_pipe.held(), most), (0, 100));
     pipe.spliced(100);
     assert_eq!((pipe.held(), pipe.is_full(), pipe.is_bulk()), (100, true, false));
     pipe.slow_down();
@@ -188,10 +188,10 @@ fn a_pipe_is_lent_to_the_fast_alone() {
 
 #[test]
 fn what_is_in_a_pipe_cannot_be_sent_twice() {
-    let pool = Pool::new(64, 1, Arc::new(Pipes::scripted(100, 0)));
+    let pool = Pool::new(64, 1, Arc::new(KernelPipes::scripted(100, 0)));
     let mut pipe = Pipe::new(&pool);
     pipe.begin(Framing::Length(1000), Encoding::Identity, ChunkLimits::default());
-    assert!(pipe.is_unspent() && pipe.is_bulk() && pipe.conduit().is_some());
+    assert!(pipe.is_unspent() && pipe.is_bulk() && pipe.kernel_pipe().is_some());
     pipe.spliced(7);
     assert!(!pipe.is_unspent());
 }

@@ -12,7 +12,7 @@ use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::Notify;
 
-use crate::pipe::kernel::Conduit;
+use crate::pipe::kernel::KernelPipe;
 use crate::transport::Transport;
 
 /// A source of bytes; see [`Transport`] for what its functions promise.
@@ -24,7 +24,12 @@ pub(crate) trait Source: Sync {
         false
     }
 
-    fn poll_splice_in(&self, _cx: &mut Context<'_>, _conduit: &mut Conduit, _most: usize) -> Poll<io::Result<usize>> {
+    fn poll_splice_in(
+        &self,
+        _cx: &mut Context<'_>,
+        _kernel_pipe: &mut KernelPipe,
+        _most: usize,
+    ) -> Poll<io::Result<usize>> {
         Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
     }
 }
@@ -42,8 +47,13 @@ impl<T: Transport> Source for T {
         Transport::splices(self)
     }
 
-    fn poll_splice_in(&self, cx: &mut Context<'_>, conduit: &mut Conduit, most: usize) -> Poll<io::Result<usize>> {
-        Transport::poll_splice_in(self, cx, conduit, most)
+    fn poll_splice_in(
+        &self,
+        cx: &mut Context<'_>,
+        kernel_pipe: &mut KernelPipe,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        Transport::poll_splice_in(self, cx, kernel_pipe, most)
     }
 }
 

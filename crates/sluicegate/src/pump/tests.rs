@@ -13,7 +13,7 @@ use super::{End, pump};
 use crate::flow::{BodySource, Entered, Flows, PauseCause};
 use crate::pipe::allowance::Allowance;
 use crate::pipe::buffer::Pool;
-use crate::pipe::kernel::Pipes;
+use crate::pipe::kernel::KernelPipes;
 use crate::pipe::{Encoding, Pipe};
 use crate::transport::scripted::{Scripted, pair};
 
@@ -59,7 +59,7 @@ fn play(splices: bool, wire: usize, allowance: &Arc<Allowance>, play: impl FnOnc
         near_origin.let_splice();
         near_client.let_splice();
     }
-    let pool = Pool::new(4096, 1, Arc::new(Pipes::scripted(if splices { 4096 } else { 0 }, 0)));
+    let pool = Pool::new(4096, 1, Arc::new(KernelPipes::scripted(if splices { 4096 } else { 0 }, 0)));
     let mut pipe = Pipe::new(&pool);
     pipe.begin(Framing::Length(10_000), Encoding::Identity, ChunkLimits::default());
     pipe.limit(Arc::clone(allowance));

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use super::{Hangup, Transport, Watch};
-use crate::pipe::kernel::Conduit;
+use crate::pipe::kernel::KernelPipe;
 
 /// One end of a pair.
 pub(crate) struct Scripted {
@@ -177,20 +177,25 @@ impl Transport for Scripted {
         self.lock().splices
     }
 
-    fn poll_splice_in(&self, cx: &mut Context<'_>, conduit: &mut Conduit, most: usize) -> Poll<io::Result<usize>> {
-        assert!(conduit.held() == 0 && conduit.memory().is_empty(), "'no more now' would mean either");
+    fn poll_splice_in(
+        &self,
+        cx: &mut Context<'_>,
+        kernel_pipe: &mut KernelPipe,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        assert!(kernel_pipe.held() == 0 && kernel_pipe.memory().is_empty(), "'no more now' would mean either");
         let mut room = vec![0; most];
         let read = std::task::ready!(self.poll_read(cx, &mut room))?;
-        conduit.memory().extend(&room[..read]);
+        kernel_pipe.memory().extend(&room[..read]);
         Poll::Ready(Ok(read))
     }
 
-    fn poll_splice_out(&self, cx: &mut Context<'_>, conduit: &mut Conduit) -> Poll<io::Result<usize>> {
-        assert_eq!(conduit.held(), conduit.memory().len());
-        let (first, _) = conduit.memory().as_slices();
+    fn poll_splice_out(&self, cx: &mut Context<'_>, kernel_pipe: &mut KernelPipe) -> Poll<io::Result<usize>> {
+        assert_eq!(kernel_pipe.held(), kernel_pipe.memory().len());
+        let (first, _) = kernel_pipe.memory().as_slices();
         let first = first.to_vec();
         let written = std::task::ready!(self.poll_write(cx, &[IoSlice::new(&first)]))?;
-        conduit.memory().drain(..written);
+        kernel_pipe.memory().drain(..written);
         Poll::Ready(Ok(written))
     }
 

@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use super::{Hangup, Transport, Watch};
 use crate::limits::{Limits, Tuning};
 #[cfg(any(target_os = "linux", target_os = "android"))]
-use crate::pipe::kernel::Conduit;
+use crate::pipe::kernel::KernelPipe;
 
 /// An origin that accepts a connection within this time is near: in one round trip of it
 /// [`NEAR_RECEIVE`] is much. The kernel's own sizing grew to 2.9 MB there, which a client that stops
@@ -189,9 +189,14 @@ impl Transport for Tcp {
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    fn poll_splice_in(&self, cx: &mut Context<'_>, conduit: &mut Conduit, most: usize) -> Poll<io::Result<usize>> {
+    fn poll_splice_in(
+        &self,
+        cx: &mut Context<'_>,
+        kernel_pipe: &mut KernelPipe,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
         let stream = self.stream()?;
-        let Some(pipe) = conduit.write_end() else { return Poll::Ready(Err(io::ErrorKind::Unsupported.into())) };
+        let Some(pipe) = kernel_pipe.write_end() else { return Poll::Ready(Err(io::ErrorKind::Unsupported.into())) };
         loop {
             // The pipe is empty, so that "no more now" is the socket's.
             match stream.try_io(Interest::READABLE, || splice(stream, pipe, most)) {
@@ -203,10 +208,10 @@ impl Transport for Tcp {
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    fn poll_splice_out(&self, cx: &mut Context<'_>, conduit: &mut Conduit) -> Poll<io::Result<usize>> {
+    fn poll_splice_out(&self, cx: &mut Context<'_>, kernel_pipe: &mut KernelPipe) -> Poll<io::Result<usize>> {
         let stream = self.stream()?;
-        let held = conduit.held();
-        let Some(pipe) = conduit.read_end() else { return Poll::Ready(Err(io::ErrorKind::Unsupported.into())) };
+        let held = kernel_pipe.held();
+        let Some(pipe) = kernel_pipe.read_end() else { return Poll::Ready(Err(io::ErrorKind::Unsupported.into())) };
         loop {
             // The pipe is not empty, so here too.
             match stream.try_io(Interest::WRITABLE, || splice(pipe, stream, held)) {

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Hangup, Socket, Stream, Tcp, Transport, Watch};
 use crate::limits::Tuning;
-use crate::pipe::kernel::Conduit;
+use crate::pipe::kernel::KernelPipe;
 
 /// A connection to an origin. Everything is passed on; which kind it is, is known by one branch.
 #[non_exhaustive]
@@ -106,12 +106,17 @@ impl Transport for Upstream {
         either!(self, one => one.splices())
     }
 
-    fn poll_splice_in(&self, cx: &mut Context<'_>, conduit: &mut Conduit, most: usize) -> Poll<io::Result<usize>> {
-        either!(self, one => one.poll_splice_in(cx, conduit, most))
+    fn poll_splice_in(
+        &self,
+        cx: &mut Context<'_>,
+        kernel_pipe: &mut KernelPipe,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        either!(self, one => one.poll_splice_in(cx, kernel_pipe, most))
     }
 
-    fn poll_splice_out(&self, cx: &mut Context<'_>, conduit: &mut Conduit) -> Poll<io::Result<usize>> {
-        either!(self, one => one.poll_splice_out(cx, conduit))
+    fn poll_splice_out(&self, cx: &mut Context<'_>, kernel_pipe: &mut KernelPipe) -> Poll<io::Result<usize>> {
+        either!(self, one => one.poll_splice_out(cx, kernel_pipe))
     }
 
     fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

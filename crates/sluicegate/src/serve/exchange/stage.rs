@@ -14,7 +14,7 @@ use crate::limits::Limits;
 use crate::message::forward::{self, Offers, ResponseRoute};
 use crate::message::response::Response;
 use crate::pipe::buffer::Pool;
-use crate::pipe::kernel::Pipes;
+use crate::pipe::kernel::KernelPipes;
 use crate::pipe::{Encoding, Pipe};
 use crate::policy::AllowAll;
 use crate::record::{Client, Extensions};
@@ -66,7 +66,7 @@ pub(crate) fn play(setting: &Setting, play: impl FnOnce(Running<'_>, &mut Stage)
     let flows = Arc::new(Flows::new(Arc::default()));
     let flow: Entered = flows.enter("127.0.0.1:1".parse().unwrap());
     let (pipe, worth) = setting.pipes;
-    let pipes = Arc::new(Pipes::scripted(pipe, worth));
+    let pipes = Arc::new(KernelPipes::scripted(pipe, worth));
     if pipe > 0 {
         near_client.let_splice();
         near_origin.let_splice();
