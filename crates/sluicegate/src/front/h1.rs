@@ -2,56 +2,59 @@
 //! Request N+1 is not looked at before response N has been written.
 
 mod close;
+mod head;
+mod idle;
 mod text;
 
-use std::io;
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use sluicegate_http1::{HeadLimits, Malformed, Received, RequestHead};
+use sluicegate_http1::{Malformed, RequestHead};
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::close::Lingered;
 use self::text::Exchanging;
 pub(crate) use self::text::whole;
-use crate::flow::{Alarm, Deadline, Entered, Flow, IdleAlarm, PauseCause, Phase, Waits};
+use crate::flow::{Entered, Phase};
 use crate::message::answer;
-use crate::pipe::Pipe;
 use crate::policy::{AllowAll, Policy};
 use crate::pump;
-use crate::record::{Client, Ended, Fault, Members};
-use crate::serve::exchange::watch;
+use crate::record::{Client, Ended, Fault};
 use crate::serve::story::Story;
 use crate::serve::{self, Cx, Served, Working};
 use crate::transport::{Tcp, Transport};
 use crate::worker::Worker;
 
-/// The working state of a connection that is not idle.
-struct Busy<'w> {
+/// A connection that is not idle.
+struct Busy<'c, 'w, C, P> {
+    cx: &'c Cx<'w, C, P>,
     head: RequestHead,
     /// The request, or its first byte, had come before the response to the one before it was through.
     is_pipelined: bool,
     working: Working<'w>,
 }
 
-/// A working state that waits for the next request without a share of the memory may hold this much, in bytes.
-const KEPT_HEADS: usize = 8 * 1024;
-
-impl Busy<'_> {
-    /// Gives the memory of large heads back: what is kept is not to count.
-    fn shrink(&mut self) {
-        let Self { head, working: Working { request, response, response_head, .. }, .. } = self;
-        let heads = head.capacity().saturating_add(response_head.capacity());
-        let staged = request.capacity().saturating_add(response.capacity());
-        if heads.saturating_add(staged) > KEPT_HEADS {
-            head.shrink();
-            response_head.shrink();
-            request.shrink();
-            response.shrink();
-        }
-    }
+/// What came instead of, or as, a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Came {
+    /// A whole head, in its slot.
+    Request,
+    /// Bytes that are no head.
+    Nonsense(Malformed),
+    /// A head that does not end.
+    TooSlowly,
+    /// A head that does not end, and its place is needed.
+    NeedsToLeave,
+    /// Not a byte, for a while.
+    Nothing,
+    /// Something, but there is no memory for it.
+    NoMemory,
+    /// The client has ended, or was idle for too long, or the proxy is stopping.
+    Gone,
+    /// The proxy has stopped.
+    Stopped,
 }
 
 /// What follows an exchange.
@@ -129,10 +132,18 @@ impl<W: Deref<Target = Worker<P>>, P> Drop for Guest<W, P> {
     }
 }
 
+/// The idle loop: waits without a buffer, works, and waits again.
+///
+/// ```text
+/// quiet, holding nothing ──bytes──▶ busy ──▶ reading a head ──▶ serving ──┐
+///   ▲ idle_timeout from here on      ▲                                      │
+///   └──── not a byte before ─────────┴── quiet, with its working state ◀────┘
+///         the next sweep                  (at most READY connections of a worker)
+/// ```
 async fn wait_and_serve<C: Transport, P: Policy>(cx: &Cx<'_, C, P>) {
     loop {
         cx.flow.wait(Phase::Idle, cx.worker.limits().idle_timeout);
-        if bytes(cx).await.is_err() {
+        if idle::bytes(cx).await.is_err() {
             // Idle: nothing is owed to the client, and it is told by a plain FIN.
             return;
         }
@@ -149,10 +160,10 @@ async fn wait_and_serve<C: Transport, P: Policy>(cx: &Cx<'_, C, P>) {
 }
 
 /// Serves requests until the client is quiet, or its connection is to end.
-async fn busy<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>) -> Next {
-    let mut busy = Busy { head: RequestHead::new(), is_pipelined: false, working: Working::new(cx.worker) };
+async fn busy<C: Transport, P: Policy>(cx: &Cx<'_, C, P>) -> Next {
+    let mut busy = Busy { cx, head: RequestHead::new(), is_pipelined: false, working: Working::new(cx.worker) };
     let underway = Underway(cx);
-    let next = serve_all(cx, &mut busy).await;
+    let next = busy.serve_all().await;
     std::mem::forget(underway);
     if busy.working.shown.is_some() {
         cx.flow.asks_no_more();
@@ -164,7 +175,7 @@ async fn busy<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>) -> Next {
         return next;
     }
     cx.worker.origins.leave(cx.flow);
-    Box::pin(close(cx, &mut busy)).await
+    Box::pin(busy.close()).await
 }
 
 /// Stands for what is done for a client. Dropped in the middle of it (with the connection's future, with its runtime, by a
@@ -180,259 +191,82 @@ impl<C: Transport, P: Policy> Drop for Underway<'_, '_, C, P> {
     }
 }
 
-/// Ends the connection well, or else aborts it.
-async fn close<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) -> Next {
-    let limits = cx.worker.limits();
-    match close::linger(cx.client, &mut busy.working.request, limits, cx.flow).await {
-        Lingered::Ended => return Next::Gone,
-        Lingered::TooMuch => return Next::Abort,
-        Lingered::StillOpen => {}
-    }
-    busy.working.memory.give_back();
-    if close::wait_for_end(cx.client, limits, cx.flow).await { Next::Abort } else { Next::Gone }
-}
-
-/// One request after the other. `Next::Close` when something has been said that is to arrive.
-async fn serve_all<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Next {
-    loop {
-        busy.head.clear();
-        pump::in_turn(cx.flow.upward()).await;
-        let next = match read_head(cx, busy).await {
-            Asks::Request => {
-                cx.flow.count_request();
-                serve(cx, busy).await
+impl<C: Transport, P: Policy> Busy<'_, '_, C, P> {
+    /// One request after the other. `Next::Close` when something has been said that is to arrive.
+    async fn serve_all(&mut self) -> Next {
+        loop {
+            self.head.clear();
+            pump::in_turn(self.cx.flow.upward()).await;
+            let next = match self.read_head().await {
+                Came::Request => {
+                    self.cx.flow.count_request();
+                    self.serve().await
+                }
+                Came::Nonsense(rule) => self.refuse(Fault::Request(rule)).await,
+                Came::TooSlowly => self.refuse(Fault::RequestTimeout).await,
+                Came::NeedsToLeave => return self.give_way().await,
+                Came::Nothing => return Next::Idle,
+                Came::NoMemory => return Box::pin(self.no_memory()).await,
+                Came::Gone => return Next::Gone,
+                Came::Stopped => return Next::Abort,
+            };
+            if next != Next::Again {
+                return next;
             }
-            Asks::Nonsense(rule) => refuse(cx, busy, Fault::Request(rule)).await,
-            Asks::TooSlowly => refuse(cx, busy, Fault::RequestTimeout).await,
-            Asks::GivesWay => return give_way(cx, busy).await,
-            Asks::Nothing => return Next::Idle,
-            Asks::NoMemory => return Box::pin(no_memory(cx, &busy.head)).await,
-            Asks::Gone => return Next::Gone,
-            Asks::Stopped => return Next::Abort,
+        }
+    }
+
+    /// Serves the request whose head is complete.
+    async fn serve(&mut self) -> Next {
+        let mut front = Exchanging::new(&self.head, self.cx.worker.via(), self.cx.flow);
+        let served = serve::serve(self.cx, &mut front, &self.head, self.is_pipelined, &mut self.working).await;
+        Next::after(served, front.goes_on())
+    }
+
+    /// Answers what was not even a request, and ends the connection.
+    async fn refuse(&mut self, fault: Fault) -> Next {
+        let mut front = Exchanging::new(&self.head, self.cx.worker.via(), self.cx.flow);
+        let served = serve::refuse(self.cx, &mut front, &self.head, &mut self.working, fault).await;
+        Next::after(served, front.goes_on())
+    }
+
+    /// Says that a head came too slowly, and goes at once: the place is needed.
+    async fn give_way(&mut self) -> Next {
+        let _ = self.refuse(Fault::RequestTimeout).await;
+        close::at_once(self.cx.client, self.cx.flow).await;
+        Next::Gone
+    }
+
+    /// Says that there is no memory for a request, without taking a byte of it.
+    async fn no_memory(&mut self) -> Next {
+        let cx = self.cx;
+        let mut story = Story::begin(cx, &self.head, &mut self.working.asked);
+        story.told.status = 503;
+        story.fault = Some(Fault::Capacity);
+        story.ended = Ended::Refused;
+        let why = " (all memory that it may use is in use)";
+        let answer = whole(&answer::fault(&Fault::Capacity, why, &cx.worker.shared.name));
+        let sent = tokio::select! { biased;
+            sent = pump::write_once(cx.client, &answer, cx.flow.downward()) => sent.is_ok(),
+            _ = cx.flow.alarm() => false,
         };
-        if next != Next::Again {
-            return next;
+        story.tell();
+        if sent {
+            close::unread(cx.client, cx.worker.limits(), cx.flow).await;
         }
+        Next::Abort
     }
-}
 
-/// Serves the request whose head is complete.
-async fn serve<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Next {
-    let Busy { head, is_pipelined, working } = busy;
-    let mut front = Exchanging::new(head, cx.worker.via(), cx.flow);
-    let served = serve::serve(cx, &mut front, head, *is_pipelined, working).await;
-    Next::after(served, front.goes_on())
-}
-
-/// Answers what was not even a request, and ends the connection.
-async fn refuse<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>, fault: Fault) -> Next {
-    let Busy { head, working, .. } = busy;
-    let mut front = Exchanging::new(head, cx.worker.via(), cx.flow);
-    let served = serve::refuse(cx, &mut front, head, working, fault).await;
-    Next::after(served, front.goes_on())
-}
-
-/// What came instead of, or as, a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asks {
-    /// A whole head, in its slot.
-    Request,
-    /// Bytes that are no head.
-    Nonsense(Malformed),
-    /// A head that does not end.
-    TooSlowly,
-    /// A head that does not end, and its place is needed.
-    GivesWay,
-    /// Not a byte, for a while.
-    Nothing,
-    /// Something, but there is no memory for it.
-    NoMemory,
-    /// The client has ended, or was idle for too long, or the proxy is stopping.
-    Gone,
-    /// The proxy has stopped.
-    Stopped,
-}
-
-async fn read_head<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Asks {
-    let limits = cx.worker.limits();
-    busy.is_pipelined = !busy.working.request.raw().is_empty();
-    if !busy.is_pipelined
-        && let Err(instead) = first_bytes(cx, busy).await
-    {
-        return instead;
-    }
-    // From its first byte on, a head has a deadline that no byte extends.
-    cx.flow.wait(Phase::Head, limits.head_timeout);
-    loop {
-        match receive(&mut busy.head, &mut busy.working.request, &limits.head) {
-            Ok(true) => return Asks::Request,
-            Ok(false) if busy.head.is_empty() => busy.working.memory.give_back(),
-            Ok(false) => {}
-            Err(rule) => return Asks::Nonsense(rule),
+    /// Ends the connection well, or else aborts it.
+    async fn close(&mut self) -> Next {
+        let (cx, limits) = (self.cx, self.cx.worker.limits());
+        match close::linger(cx.client, &mut self.working.request, limits, cx.flow).await {
+            Lingered::Ended => return Next::Gone,
+            Lingered::TooMuch => return Next::Abort,
+            Lingered::StillOpen => {}
         }
-        tokio::select! { biased;
-            read = fill(cx, busy) => match read {
-                Ok(0) | Err(_) => return Asks::Gone,
-                Ok(_) => {}
-            },
-            alarm = cx.flow.head_alarm() => return unfinished(alarm, &busy.head),
-        }
-    }
-}
-
-/// Reads more of a head. While nothing but empty lines has come, nothing is held for it: their sender's deadline goes on.
-async fn fill<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, busy: &mut Busy<'_>) -> io::Result<usize> {
-    busy.working.request.release();
-    if busy.head.is_empty() {
-        pump::readable(cx.client).await?;
-    }
-    busy.working.memory.take().await;
-    pump::fill(&mut busy.working.request, cx.client, cx.flow.upward()).await
-}
-
-/// What a head is that did not end before the alarm.
-fn unfinished(alarm: IdleAlarm, head: &RequestHead) -> Asks {
-    match alarm {
-        // Nothing but empty lines is no request that could be answered (RFC 9112 §2.2).
-        IdleAlarm::Overdue | IdleAlarm::Leave if head.is_empty() => Asks::Gone,
-        IdleAlarm::Overdue => Asks::TooSlowly,
-        IdleAlarm::Leave => Asks::GivesWay,
-        IdleAlarm::Stopped => Asks::Stopped,
-    }
-}
-
-/// Says that a head came too slowly, and goes at once: the place is needed.
-async fn give_way<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Next {
-    let _ = refuse(cx, busy, Fault::RequestTimeout).await;
-    close::at_once(cx.client, cx.flow).await;
-    Next::Gone
-}
-
-/// Says that there is no memory for a request, without taking a byte of it.
-async fn no_memory<C: Transport, P: Policy>(cx: &Cx<'_, C, P>, head: &RequestHead) -> Next {
-    let mut asked = Members::new();
-    let mut story = Story::begin(cx, head, &mut asked);
-    story.told.status = 503;
-    story.fault = Some(Fault::Capacity);
-    story.ended = Ended::Refused;
-    let answer =
-        whole(&answer::fault(&Fault::Capacity, " (all memory that it may use is in use)", &cx.worker.shared.name));
-    let sent = tokio::select! { biased;
-        sent = pump::write_once(cx.client, &answer, cx.flow.downward()) => sent.is_ok(),
-        _ = cx.flow.alarm() => false,
-    };
-    story.tell();
-    if sent {
-        close::unread(cx.client, cx.worker.limits(), cx.flow).await;
-    }
-    Next::Abort
-}
-
-/// Waits, holding nothing, for the first bytes of a request; takes them once there is memory.
-async fn first_bytes<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Result<(), Asks> {
-    busy.working.memory.give_back();
-    busy.shrink();
-    // A hint may come to nothing once; of a stream that hints on and on it cannot be known without a buffer.
-    let mut knows = true;
-    let mut is_hinted = false;
-    loop {
-        // A connection that is still quiet at the next sweep, or one of many, gives up its working
-        // state and keeps only its place; else the next request finds it as it was left.
-        let deadline = if knows { Deadline::Sweep } else { cx.worker.limits().idle_timeout.into() };
-        cx.flow.wait(Phase::Idle, deadline);
-        let lane = cx.flow.upward();
-        let place = cx.worker.ready.take();
-        if place.is_none() && knows && !pump::is_readable(cx.client).await {
-            return Err(Asks::Nothing);
-        }
-        bytes(cx).await.map_err(|alarm| alarm.map_or(Asks::Gone, |alarm| quiet(alarm, knows)))?;
-        drop(place);
-        reserve(cx, busy).await?;
-        let read = if knows {
-            pump::try_fill(&mut busy.working.request, cx.client, lane).await
-        } else {
-            // It cannot be known without a buffer: so one is held meanwhile.
-            tokio::select! { biased;
-                read = pump::fill(&mut busy.working.request, cx.client, lane) => read.map(Some),
-                alarm = cx.flow.idle_alarm() => return Err(quiet(alarm, knows)),
-            }
-        };
-        match read {
-            Ok(Some(0)) | Err(_) => return Err(Asks::Gone),
-            Ok(Some(_)) => return Ok(()),
-            // "Readable" was a hint.
-            Ok(None) => {
-                busy.working.memory.give_back();
-                knows = !std::mem::replace(&mut is_hinted, true);
-            }
-        }
-    }
-}
-
-/// Waits for bytes, holding nothing; else says what it was told, or `None` if the client has gone.
-async fn bytes<C: Transport, P: Policy>(cx: &Cx<'_, C, P>) -> Result<(), Option<IdleAlarm>> {
-    let alarm = tokio::select! { biased;
-        readable = pump::readable(cx.client) => return readable.map_err(|_| None),
-        alarm = cx.flow.idle_alarm() => alarm,
-    };
-    // A stop ends who has asked for nothing. Of a client that was just taken from the queue only
-    // the kernel knows that, yet: closing on its request would reset it.
-    if alarm == IdleAlarm::Leave && cx.client.is_stale(true) {
-        // Boxed, so that nobody who waits has room for it.
-        return Box::pin(last_bytes(cx.client, cx.flow)).await;
-    }
-    Err(Some(alarm))
-}
-
-/// The same of what the kernel has already: it may be less than a record of TLS.
-async fn last_bytes<C: Transport>(client: &C, flow: &Flow) -> Result<(), Option<IdleAlarm>> {
-    tokio::select! { biased;
-        readable = pump::readable(client) => readable.map_err(|_| None),
-        alarm = flow.alarm() => Err(Some(alarm.into())),
-    }
-}
-
-fn quiet(alarm: IdleAlarm, knows: bool) -> Asks {
-    match alarm {
-        IdleAlarm::Overdue if knows => Asks::Nothing,
-        IdleAlarm::Overdue | IdleAlarm::Leave => Asks::Gone,
-        IdleAlarm::Stopped => Asks::Stopped,
-    }
-}
-
-/// Reserves the connection's whole bound at once, for as long as it holds anything; it never
-/// waits for more while it holds some, so no two can wait for each other.
-async fn reserve<'w, C: Transport, P: Policy>(cx: &Cx<'w, C, P>, busy: &mut Busy<'w>) -> Result<(), Asks> {
-    if busy.working.memory.try_take() {
-        return Ok(());
-    }
-    cx.flow.wait(Phase::Admitting, cx.worker.limits().memory_timeout);
-    cx.flow.upward().stands(0, Waits::paused(PauseCause::Budget));
-    tokio::select! { biased;
-        () = busy.working.memory.take() => {}
-        _ = cx.client.hangup(watch(cx.worker.limits())) => return Err(Asks::Gone),
-        alarm = cx.flow.alarm() => return Err(match alarm {
-            Alarm::Overdue => Asks::NoMemory,
-            Alarm::Stopped => Asks::Stopped,
-        }),
-    }
-    cx.flow.upward().stands(0, Waits::NOTHING);
-    Ok(())
-}
-
-/// Moves received bytes into the head's slot. True when the head is complete.
-fn receive(head: &mut RequestHead, request: &mut Pipe<'_>, limits: &HeadLimits) -> Result<bool, Malformed> {
-    let raw = request.raw();
-    match head.receive(raw, limits)? {
-        Received::Complete(n) => {
-            request.drop_raw(n);
-            Ok(true)
-        }
-        Received::Partial => {
-            let all = raw.len();
-            request.drop_raw(all);
-            Ok(false)
-        }
+        self.working.memory.give_back();
+        if close::wait_for_end(cx.client, limits, cx.flow).await { Next::Abort } else { Next::Gone }
     }
 }
 

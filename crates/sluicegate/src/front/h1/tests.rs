@@ -1,12 +1,14 @@
 //! One client over a scripted socket: order, pauses, resumptions. What needs no origin is asked
 //! (an OPTIONS that goes no further), so that nothing but the client moves.
 
+use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::*;
+use crate::flow::PauseCause;
 use crate::limits::{ClientFin, Limits};
 use crate::message::body::Body;
 use crate::message::response::Response;
