@@ -15,7 +15,7 @@ use sluicegate_http1::{Malformed, RequestHead};
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::close::Lingered;
-use self::text::Exchanging;
+use self::text::Http1;
 pub(crate) use self::text::whole;
 use crate::flow::{Entered, Phase};
 use crate::message::answer;
@@ -218,14 +218,14 @@ impl<C: Transport, P: Policy> Busy<'_, '_, C, P> {
 
     /// Serves the request whose head is complete.
     async fn serve(&mut self) -> Next {
-        let mut front = Exchanging::new(&self.head, self.cx.worker.via(), self.cx.flow);
+        let mut front = Http1::new(&self.head, self.cx.worker.via(), self.cx.flow);
         let served = serve::serve(self.cx, &mut front, &self.head, self.is_pipelined, &mut self.working).await;
         Next::after(served, front.goes_on())
     }
 
     /// Answers what was not even a request, and ends the connection.
     async fn refuse(&mut self, fault: Fault) -> Next {
-        let mut front = Exchanging::new(&self.head, self.cx.worker.via(), self.cx.flow);
+        let mut front = Http1::new(&self.head, self.cx.worker.via(), self.cx.flow);
         let served = serve::refuse(self.cx, &mut front, &self.head, &mut self.working, fault).await;
         Next::after(served, front.goes_on())
     }

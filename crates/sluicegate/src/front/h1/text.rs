@@ -13,7 +13,7 @@ use crate::serve::front::{Front, Head, Said};
 const AROUND: usize = 192;
 
 /// One request that came by HTTP/1, while it is served.
-pub(super) struct Exchanging<'e> {
+pub(super) struct Http1<'e> {
     head: &'e RequestHead,
     /// Our pseudonym in Via, or none.
     via: Option<&'e str>,
@@ -21,7 +21,7 @@ pub(super) struct Exchanging<'e> {
     goes_on: bool,
 }
 
-impl<'e> Exchanging<'e> {
+impl<'e> Http1<'e> {
     pub(super) fn new(head: &'e RequestHead, via: Option<&'e str>, flow: &'e Flow) -> Self {
         Self { head, via, flow, goes_on: false }
     }
@@ -56,7 +56,7 @@ impl<'e> Exchanging<'e> {
     }
 }
 
-impl Front for Exchanging<'_> {
+impl Front for Http1<'_> {
     fn framing(&self, head: &RequestHead) -> Result<Framing, Malformed> {
         framing::request(head)
     }
