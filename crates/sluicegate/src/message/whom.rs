@@ -44,7 +44,6 @@ const TOLD: &[&[u8]] = &[
     b"x-server-port",
     b"x-ssl",
     b"x-url-scheme",
-    b"x-userinfo",
     b"x-vercel-proxied-for",
     b"x-waws-unencoded-url",
 ];
@@ -53,11 +52,16 @@ const TOLD: &[&[u8]] = &[
 /// other decide, or one wherever it stands. The first after an `x` has nothing before it.
 ///
 /// What programs send in earnest is of none: `X-Client-Version`, `X-User-Id`, `X-Auth-Token`, `X-Auth-User`, `X-Original-Filename`.
+/// Nor is what they write about a thing that they store, in words of their own: `X-Amz-Meta-Client-IP` is signed, and without it
+/// the request would be refused.
 fn is_kin(plain: &[u8]) -> bool {
     let mut words = plain.split(|byte| *byte == b'-').filter(|word| !word.is_empty()).peekable();
     words.next_if_eq(b"x");
     let mut before: &[u8] = b"";
     while let Some(word) = words.next() {
+        if matches!((before, word), (b"amz" | b"goog" | b"ms" | b"object" | b"container" | b"account", b"meta")) {
+            return false;
+        }
         let is_only = before.is_empty() && words.peek().is_none();
         if speaks_of_client(before, word) || speaks_of_user(before, word, is_only) || speaks_of_path(before, word) {
             return true;
@@ -74,7 +78,7 @@ fn speaks_of_client(before: &[u8], word: &[u8]) -> bool {
         (before, word),
         (_, b"ip" | b"ipv4" | b"ipv6" | b"addr" | b"clientip" | b"realip" | b"remoteip" | b"socketip" | b"userip")
             | (_, b"forward" | b"forwarder" | b"forwarded" | b"clientcert" | b"mtls")
-            | (b"client" | b"peer" | b"real" | b"source", b"address" | b"host" | b"port")
+            | (b"client" | b"peer" | b"real" | b"source" | b"viewer", b"address" | b"host" | b"port")
             | (b"client", b"cert" | b"certs" | b"certificate" | b"verify" | b"verified" | b"ssl" | b"tls")
             | (b"client", b"s" | b"i" | b"sdn" | b"idn" | b"dn" | b"cn" | b"subject" | b"issuer" | b"san")
             | (b"client", b"serial" | b"fingerprint")
@@ -87,12 +91,14 @@ fn speaks_of_client(before: &[u8], word: &[u8]) -> bool {
 /// `X-Goog-Authenticated-User-Email`, `X-MS-Client-Principal`.
 fn speaks_of_user(before: &[u8], word: &[u8], is_only: bool) -> bool {
     match (before, word) {
-        (_, b"webauth" | b"authenticated" | b"oidc" | b"principal") => true,
+        (_, b"webauth" | b"authenticated" | b"oidc" | b"principal" | b"userinfo") => true,
         (b"", b"remote") => !is_only,
         (b"remote", b"user" | b"group" | b"groups" | b"email" | b"name") => true,
         (b"auth", b"request") | (b"proxy", b"user") | (b"goog", b"iap") | (b"ms", b"token") => true,
         // Of programs that stand in front of others.
         (b"", b"authelia" | b"authentik" | b"pomerium" | b"tailscale" | b"vouch") => !is_only,
+        (b"", b"shib") => !is_only,
+        (b"iv", b"user" | b"groups" | b"creds") | (b"sm", b"user" | b"userdn" | b"universalid") => true,
         (b"", b"appengine" | b"azure" | b"envoy" | b"ssl") => !is_only,
         (b"consumer", b"custom" | b"groups" | b"id" | b"username") => true,
         (b"credential", b"identifier" | b"username") | (b"anonymous", b"consumer") => true,
@@ -200,6 +206,8 @@ mod tests {
             X-Auth-Request-Access-Token X-Authenticated-User X-Authenticated-Groups X-Goog-Authenticated-User-Email
             CF-Access-Authenticated-User-Email X-Amzn-Oidc-Data OIDC_CLAIM_email X-MS-Client-Principal-Name X-MS-Token-AAD-Id-Token
             X-Consumer-Username X-Credential-Identifier X-authentik-groups Tailscale-User-Login X-Pomerium-Claim-Email
+            X-Apigateway-Api-Userinfo X-Endpoint-API-UserInfo X-Userinfo IV-User IV-Groups IV-Creds SM-User SM-UserDN SM-UniversalID
+            Shib-Identity-Provider CloudFront-Viewer-Address
             X-Original-URL X-Original-Method X-Rewrite-URL X-Replaced-Path X-Override-Host Fly-Forwarded-Proto X-Envoy-Original-Path";
         for name in lines.split_whitespace() {
             assert!(ALL.takes(name.as_bytes()), "{name}");
@@ -215,6 +223,8 @@ mod tests {
             X-User X-Auth-Token X-Auth-User X-Auth-Key X-Auth-Email X-Access-Token X-Api-Key X-Requested-With X-CSRF-Token
             X-Original-Filename X-Shipping-Address X-Amz-Date X-Amz-Content-Sha256 X-Amzn-Trace-Id X-Goog-Api-Key
             X-MS-Client-Request-Id X-GitHub-Event X-Hub-Signature-256 X-Device-Serial X-Zip X-Tip X-Consumer-Key Traceparent Remote SSL
+            X-Amz-Meta-Client-IP X-Amz-Meta-Original-Path X-Goog-Meta-Source-Host X-MS-Meta-Addr X-Object-Meta-Forwarded
+            X-Container-Meta-IP X-Account-Meta-Remote-User X-Prometheus-Remote-Write-Version
             Sec-WebSocket-Key Sec-CH-UA Content-MD5 Upload-Offset Tus-Resumable Idempotency-Key Destination Depth If-Match";
         for name in lines.split_whitespace() {
             assert!(!ALL.takes(name.as_bytes()), "{name}");
