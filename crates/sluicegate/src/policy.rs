@@ -15,6 +15,7 @@ mod convert;
 mod dynamic;
 mod failure;
 mod heads;
+mod patience;
 pub(crate) mod reverse;
 mod route;
 mod trial;
@@ -25,6 +26,7 @@ pub use dynamic::{DynPolicy, PolicyFn, policy_fn};
 pub use failure::Failure;
 pub(crate) use heads::host_field;
 pub use heads::{OriginResponse, Request};
+pub(crate) use patience::Patience;
 pub use route::{Origin, OriginError, Route, Verdict};
 pub use trial::Trial;
 

@@ -4,9 +4,12 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sluicegate_http1::{Authority, Host, Malformed};
 
+use super::patience::{Patience, Waits};
+use crate::limits::Limits;
 use crate::message::edits::EditError;
 use crate::message::response::Response;
 
@@ -59,6 +62,7 @@ struct Wanted {
     elsewhere: Option<Elsewhere>,
     /// See [`Route::pool`].
     pool: Option<Arc<str>>,
+    waits: Waits,
 }
 
 /// Not where its target says.
@@ -102,7 +106,7 @@ impl Route {
     }
 
     fn to_elsewhere(elsewhere: Elsewhere) -> Self {
-        Self(Some(Box::new(Wanted { elsewhere: Some(elsewhere), pool: None })))
+        Self(Some(Box::new(Wanted { elsewhere: Some(elsewhere), ..Wanted::default() })))
     }
 
     /// None: where its target says.
@@ -113,6 +117,11 @@ impl Route {
     /// See [`Route::pool`].
     pub(crate) fn pool_key(&self) -> Option<&str> {
         self.0.as_ref()?.pool.as_deref()
+    }
+
+    /// How long its origin is waited for, by these limits.
+    pub(crate) fn patience<'a>(&'a self, limits: &'a Limits) -> Patience<'a> {
+        Patience { limits, waits: self.0.as_ref().map(|wanted| &wanted.waits) }
     }
 
     fn elsewhere_mut(&mut self) -> Option<&mut Elsewhere> {
@@ -147,6 +156,35 @@ impl Route {
         self
     }
 
+    /// How long the origin may take to answer, instead of [`Limits::response_timeout`]: from the end of the request to the end of
+    /// the response's head. `None` is for ever, and 0 gives up at once. It has no meaning for a CONNECT.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use sluicegate::{Client, Request, Route, Verdict};
+    ///
+    /// // Reports take their time; all else is to be quick.
+    /// let policy = |request: &mut Request<'_>, _: &Client| {
+    ///     let seconds = if request.path_and_query().starts_with("/reports") { 600 } else { 10 };
+    ///     Verdict::Forward(Route::target().response_timeout(Duration::from_secs(seconds)))
+    /// };
+    /// let proxy = sluicegate::Proxy::builder().policy(policy).build()?;
+    /// # Ok::<(), sluicegate::LimitError>(())
+    /// ```
+    #[must_use]
+    pub fn response_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.0.get_or_insert_default().waits.response = Some(timeout.into());
+        self
+    }
+
+    /// How long no byte of either body may move, instead of [`Limits::body_timeout`]. `None` is for ever, and 0 gives up at once. It
+    /// has no meaning for a CONNECT, nor for a tunnel that a switch of protocols begins.
+    #[must_use]
+    pub fn body_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.0.get_or_insert_default().waits.body = Some(timeout.into());
+        self
+    }
+
     /// Whether it leads where the request's target says.
     #[must_use]
     pub fn is_target(&self) -> bool {
@@ -172,7 +210,7 @@ impl Wanted {
             (Some(one), Some(another)) => Some(format!("{}:{one}{another}", one.len()).into()),
             (one, another) => one.or(another),
         };
-        Self { elsewhere: self.elsewhere.or(other.elsewhere), pool }
+        Self { elsewhere: self.elsewhere.or(other.elsewhere), pool, waits: self.waits.and(other.waits) }
     }
 }
 

@@ -23,11 +23,10 @@ use self::wait::eager_read;
 pub(crate) use self::wait::{Interrupted, attend, interrupted, watch};
 use super::front::{Front, Head, Said};
 use crate::flow::{BodySource, Flow, Phase};
-use crate::limits::Limits;
 use crate::message::edits::{Edits, Room};
 use crate::message::forward::Offers;
 use crate::pipe::Pipe;
-use crate::policy::{OriginResponse, Policy};
+use crate::policy::{OriginResponse, Patience, Policy};
 use crate::pump::{self, End};
 use crate::record::{Client, Extensions, Fault};
 use crate::transport::{Hangup, Transport};
@@ -95,7 +94,8 @@ pub(crate) struct Exchange<'e, 'p, C, O, P> {
     pub(crate) upgrade: Option<Offers<'e>>,
     /// It may be sent once more if the connection, which had been kept, turns out to have ended.
     pub(crate) may_repeat: bool,
-    pub(crate) limits: &'e Limits,
+    /// The limits, and how long this origin is waited for.
+    pub(crate) patience: Patience<'e>,
     pub(crate) flow: &'e Flow,
     pub(crate) told: &'e mut Told,
     /// Memory for a large head.
@@ -143,13 +143,13 @@ impl<C: Transport, O: Transport, P: Policy> Exchange<'_, '_, C, O, P> {
     ///
     /// Cancel-safe as a whole: what it leaves behind is only on the sockets and in the pipes.
     pub(crate) async fn run(&mut self, request: &mut Pipe<'_>) -> Result<Answered, Stop> {
-        let Self { client, origin, limits, flow, progress, .. } = *self;
-        flow.wait(Phase::Waiting, limits.body_timeout);
-        let upload = upload(client, origin, &mut *request, limits, flow, progress);
+        let Self { client, origin, patience, flow, progress, .. } = *self;
+        flow.wait(Phase::Waiting, patience.body_timeout());
+        let upload = upload(client, origin, &mut *request, patience, flow, progress);
         let why = tokio::select! { biased;
             answered = self.answer() => return answered,
             stop = upload => return Err(stop),
-            why = interrupted(client, watch(limits), flow) => why,
+            why = interrupted(client, watch(patience.limits), flow) => why,
         };
         Err(why.stop(flow, progress.get()))
     }
@@ -208,7 +208,7 @@ impl<C: Transport, O: Transport, P: Policy> Exchange<'_, '_, C, O, P> {
         self.told.heard = true;
         interim.count(self.head.bytes().len(), self.flow.now()).map_err(Stop::Failed)?;
         if interim.extends(self.head.status()) && self.progress.is_sent() {
-            self.flow.wait(Phase::Waiting, self.limits.response_timeout);
+            self.flow.wait(Phase::Waiting, self.patience.response_timeout());
         }
         let written = self.stage_interim();
         self.told.interim = self.told.interim.saturating_add(written);
@@ -250,7 +250,7 @@ impl<C: Transport, O: Transport, P: Policy> Exchange<'_, '_, C, O, P> {
         let framing = framing::response(self.head, self.method).map_err(malformed)?;
         let length = self.length(framing).map_err(malformed)?;
         let source = if framing == Framing::Empty { BodySource::None } else { BodySource::Origin };
-        self.flow.respond(source, self.limits.body_timeout);
+        self.flow.respond(source, self.patience.body_timeout());
         let sent = self.progress.is_sent();
         self.told.status = self.head.status();
         let edits = self.edited();
@@ -261,8 +261,8 @@ impl<C: Transport, O: Transport, P: Policy> Exchange<'_, '_, C, O, P> {
         self.told.head = stage.len().saturating_sub(before) as u64;
         let limits = ChunkLimits {
             // They are held twice, decoded and staged: together no more than a head.
-            trailer_bytes: self.limits.response_share().bytes / 2,
-            trailer_fields: self.limits.response_head.fields,
+            trailer_bytes: self.patience.limits.response_share().bytes / 2,
+            trailer_fields: self.patience.limits.response_head.fields,
             ..ChunkLimits::default()
         };
         self.response.begin(framing, encoding, limits);
@@ -289,7 +289,7 @@ impl<C: Transport, O: Transport, P: Policy> Exchange<'_, '_, C, O, P> {
     /// What the policy changes in the head.
     fn edited(&self) -> Edits {
         let Responder { policy, who, extensions } = self.responder;
-        let HeadLimits { fields, .. } = self.limits.response_head;
+        let HeadLimits { fields, .. } = self.patience.limits.response_head;
         let bytes = self.larger.room(0);
         let room = Room { bytes, fields, taken: (self.head.bytes().len(), self.head.field_count()) };
         let mut edits = Edits::new();
@@ -316,7 +316,7 @@ async fn upload<C: Transport, O: Transport>(
     client: &C,
     origin: &O,
     request: &mut Pipe<'_>,
-    limits: &Limits,
+    patience: Patience<'_>,
     flow: &Flow,
     progress: &Progress,
 ) -> Stop {
@@ -324,7 +324,7 @@ async fn upload<C: Transport, O: Transport>(
         Ok(()) => {
             progress.set(Sent::Whole);
             if flow.phase() == Phase::Waiting {
-                flow.wait(Phase::Waiting, limits.response_timeout);
+                flow.wait(Phase::Waiting, patience.response_timeout());
             }
         }
         Err(End::Source) => return Stop::Gone(Hangup::Reset),
@@ -332,7 +332,7 @@ async fn upload<C: Transport, O: Transport>(
         Err(End::Malformed(rule)) => return Stop::Failed(Fault::Request(rule)),
         Err(End::Sink) => progress.set(Sent::Refused),
     }
-    eager_read(client, request, limits, flow).await
+    eager_read(client, request, patience.limits, flow).await
 }
 
 fn response_end(end: End) -> Stop {

@@ -88,7 +88,7 @@ impl<C: Transport, P: Policy> Serving<'_, '_, C, P> {
             };
             self.story.reused = reused;
             origin.sends(asks.framing);
-            let ended = self.exchange(asks, &to.target, &origin.stream, reused && idempotent).await;
+            let ended = self.exchange(asks, to, &origin.stream, reused && idempotent).await;
             let unspent = self.request.is_unspent() && self.response_head.is_empty() && !self.story.told.heard;
             match ended {
                 Err(Stop::Failed(Fault::OriginClosed)) if reused && idempotent && unspent => {
@@ -119,7 +119,7 @@ impl<C: Transport, P: Policy> Serving<'_, '_, C, P> {
     async fn exchange(
         &mut self,
         asks: &Understood<'_>,
-        target: &Target<'_>,
+        to: &Destination<'_>,
         origin: &Upstream,
         may_repeat: bool,
     ) -> Result<Answered, Stop> {
@@ -131,7 +131,7 @@ impl<C: Transport, P: Policy> Serving<'_, '_, C, P> {
             self.request.drop_trailers();
         }
         let upgrade = Offers::of(head, &cx.worker.limits().upgrades);
-        let route = RequestRoute { target, framing, max_forwards, upgrade, via, edits };
+        let route = RequestRoute { target: &to.target, framing, max_forwards, upgrade, via, edits };
         forward::write_request(head, &route, self.request.stage());
         let mut exchange = Exchange {
             client: cx.client,
@@ -142,7 +142,7 @@ impl<C: Transport, P: Policy> Serving<'_, '_, C, P> {
             method: head.method(),
             upgrade,
             may_repeat: may_repeat && matches!(framing, Framing::Empty | Framing::Length(0)),
-            limits: cx.worker.limits(),
+            patience: to.route.patience(cx.worker.limits()),
             flow: cx.flow,
             told: &mut story.told,
             larger: &mut self.larger,

@@ -23,6 +23,8 @@ pub(super) struct Destination<'d> {
     pub(super) is_named: bool,
     /// For whom its connection is.
     pub(super) pool: Option<&'d str>,
+    /// What else is wanted.
+    pub(super) route: &'d Route,
 }
 
 impl<'h> Understood<'h> {
@@ -55,17 +57,17 @@ impl<'h> Understood<'h> {
         let pool = route.pool_key();
         let Some(elsewhere) = route.elsewhere() else {
             let (Target::Absolute { authority: dial, .. } | Target::Authority(dial)) = self.target else { return None };
-            return Some(Destination { target: self.target, dial, is_named: false, pool });
+            return Some(Destination { target: self.target, dial, is_named: false, pool, route });
         };
         let (dial, is_named) = (elsewhere.origin.authority(), elsewhere.is_named);
         let (asked, path) = match self.target {
-            Target::Authority(_) => return Some(Destination { target: self.target, dial, is_named, pool }),
+            Target::Authority(_) => return Some(Destination { target: self.target, dial, is_named, pool, route }),
             Target::Absolute { authority, path_and_query } => (Some(authority), path_and_query),
             Target::Origin(path_and_query) => (host_field(self.head), path_and_query),
             Target::Asterisk => (host_field(self.head), &b""[..]),
         };
         let authority = asked.filter(|_| elsewhere.keeps_host).unwrap_or(dial);
         let path_and_query = elsewhere.path.as_deref().unwrap_or(path);
-        Some(Destination { target: Target::Absolute { authority, path_and_query }, dial, is_named, pool })
+        Some(Destination { target: Target::Absolute { authority, path_and_query }, dial, is_named, pool, route })
     }
 }

@@ -34,6 +34,7 @@ mod modules;
 mod once;
 mod origins;
 mod panics;
+mod patience;
 mod places;
 mod policies;
 mod pools;

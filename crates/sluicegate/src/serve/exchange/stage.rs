@@ -16,7 +16,7 @@ use crate::message::response::Response;
 use crate::pipe::buffer::Pool;
 use crate::pipe::kernel::KernelPipes;
 use crate::pipe::{Encoding, Pipe};
-use crate::policy::AllowAll;
+use crate::policy::{AllowAll, Patience};
 use crate::record::{Client, Extensions};
 use crate::transport::scripted::{Scripted, pair};
 
@@ -93,7 +93,7 @@ pub(crate) fn play(setting: &Setting, play: impl FnOnce(Running<'_>, &mut Stage)
         method,
         upgrade,
         may_repeat: false,
-        limits,
+        patience: Patience::usual(limits),
         flow: &flow,
         told: &mut told,
         larger: &mut Larger::new(limits, None),
