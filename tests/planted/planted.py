@@ -198,7 +198,7 @@ BUGS = [
     ("shortage-is-forgotten", "blame", "origin/dial.rs", "before.filter(|before| *before == Fault::Capacity).unwrap_or(now)", "before.filter(|_| false).unwrap_or(now)"),
     ("late-408-is-an-answer", "reuse", "serve/exchange.rs", "408 if self.may_repeat && !self.told.heard => {", "499 if self.may_repeat && !self.told.heard => {", ORIGINS),
     ("post-repeated-after-408", "reuse", "serve/relay.rs",
-     "&to.target, &origin.stream, reused && idempotent).await;", "&to.target, &origin.stream, reused).await;", ORIGINS),
+     "to, &origin.stream, reused && idempotent).await;", "to, &origin.stream, reused).await;", ORIGINS),
     ("keep-alive-unheard", "reuse", "origin/reuse/kept.rs",
      "self.origin_keeps = said.timeout.map(Duration::from_secs).or(self.origin_keeps);", "let _ = &self.origin_keeps;", ORIGINS),
     ("hosts-asked-late", "names", "origin/names.rs",
