@@ -28,8 +28,8 @@ use clock::Clock;
 pub(crate) use clock::TICK;
 pub(crate) use crowd::{Crowd, Guests};
 pub(crate) use deadline::Deadline;
-use lane::Direction;
 pub(crate) use lane::Lane;
+use lane::{Direction, Sink};
 pub(crate) use notice::OncePerSecond;
 pub(crate) use pause::Waits;
 pub use pause::{Pause, PauseCause};
@@ -137,12 +137,12 @@ impl Flow {
 
     /// From the client to the origin.
     pub(crate) fn upward(&self) -> Lane<'_> {
-        Lane { flow: self, direction: &self.up, sink: PauseCause::Origin, cause: &self.up_paused }
+        Lane { flow: self, sink: Sink::Origin }
     }
 
     /// From the origin to the client.
     pub(crate) fn downward(&self) -> Lane<'_> {
-        Lane { flow: self, direction: &self.down, sink: PauseCause::Client, cause: &self.down_paused }
+        Lane { flow: self, sink: Sink::Client }
     }
 
     /// What the clock said at the last sweep.

@@ -37,18 +37,36 @@ impl Direction {
     }
 }
 
-/// A direction, its clock and its connection's deadline: what a pump reports to.
+/// A direction, its clock and its connection's deadline: what a pump reports to. No more than two words: it is handed about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lane<'f> {
     pub(super) flow: &'f Flow,
-    pub(super) direction: &'f Direction,
-    /// Who holds it back when its sink takes nothing.
-    pub(super) sink: PauseCause,
-    /// What keeps its source from being read, while `paused` is on. Beside the direction, where it costs no padding.
-    pub(super) cause: &'f AtomicU8,
+    pub(super) sink: Sink,
 }
 
-impl Lane<'_> {
+/// Where a direction leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sink {
+    Client,
+    Origin,
+}
+
+impl<'f> Lane<'f> {
+    fn direction(self) -> &'f Direction {
+        match self.sink {
+            Sink::Client => &self.flow.down,
+            Sink::Origin => &self.flow.up,
+        }
+    }
+
+    /// What keeps its source from being read, while `paused` is on. Beside the direction, where it costs no padding.
+    fn cause(self) -> &'f AtomicU8 {
+        match self.sink {
+            Sink::Client => &self.flow.down_paused,
+            Sink::Origin => &self.flow.up_paused,
+        }
+    }
+
     /// Something moved: the deadline starts anew.
     pub(crate) fn touch(self) {
         self.flow.touch();
@@ -76,22 +94,25 @@ impl Lane<'_> {
 
     /// Who holds this direction back when its sink takes nothing.
     pub(crate) fn sink(self) -> PauseCause {
-        self.sink
+        match self.sink {
+            Sink::Client => PauseCause::Client,
+            Sink::Origin => PauseCause::Origin,
+        }
     }
 
     /// `n` bytes have been read from the source.
     pub(crate) fn took(self, n: usize) {
-        add(&self.direction.taken, n);
+        add(&self.direction().taken, n);
     }
 
     /// `n` bytes have been written to the sink.
     pub(crate) fn gave(self, n: usize) {
-        add(&self.direction.given, n);
+        add(&self.direction().given, n);
     }
 
     /// How things stand: bytes held, and what is waited for.
     pub(crate) fn stands(self, held: usize, waits: Waits) {
-        let Self { flow: Flow { clock, paused, .. }, direction, .. } = self;
+        let (Flow { clock, paused, .. }, direction) = (self.flow, self.direction());
         direction.held.store(u32::try_from(held).unwrap_or(u32::MAX), Relaxed);
         if direction.blocked.is_on() != waits.sink {
             sum(&direction.blocked_for, direction.blocked.turn(waits.sink, clock));
@@ -103,44 +124,44 @@ impl Lane<'_> {
                 sum(total, lasted);
             }
             if let Some(cause) = waits.source {
-                self.cause.store(cause as u8, Relaxed);
+                self.cause().store(cause as u8, Relaxed);
             }
         }
     }
 
     /// Who holds this direction back: its sink, or what keeps its source from being read.
     pub(crate) fn held_by(self) -> Option<PauseCause> {
-        if self.direction.blocked.is_on() { Some(self.sink) } else { self.paused_by() }
+        if self.direction().blocked.is_on() { Some(self.sink()) } else { self.paused_by() }
     }
 
     /// What keeps its source from being read, if it is not.
     pub(super) fn paused_by(self) -> Option<PauseCause> {
-        if !self.direction.paused.is_on() {
+        if !self.direction().paused.is_on() {
             return None;
         }
-        let cause = self.cause.load(Relaxed);
+        let cause = self.cause().load(Relaxed);
         PauseCause::ALL.into_iter().find(|one| *one as u8 == cause)
     }
 
     /// The same, and for how long now.
     pub(super) fn pause(self) -> Option<Pause> {
-        let since = tenths(self.direction.paused.lasts(&self.flow.clock)?);
+        let since = tenths(self.direction().paused.lasts(&self.flow.clock)?);
         self.paused_by().map(|cause| Pause { cause, since })
     }
 
     /// Whether the sink has held this direction back for longer than `long`, until now.
     pub(crate) fn has_waited(self, long: Duration) -> bool {
-        self.direction.blocked.lasts(&self.flow.clock).is_some_and(|waited| tenths(waited) > long)
+        self.direction().blocked.lasts(&self.flow.clock).is_some_and(|waited| tenths(waited) > long)
     }
 
     /// How long the sink has held this direction back, since the connection began.
     pub(crate) fn blocked_for(self) -> Duration {
-        let now = self.direction.blocked.lasts(&self.flow.clock).unwrap_or(0);
-        tenths(self.direction.blocked_for.load(Relaxed).saturating_add(now))
+        let now = self.direction().blocked.lasts(&self.flow.clock).unwrap_or(0);
+        tenths(self.direction().blocked_for.load(Relaxed).saturating_add(now))
     }
 
     pub(super) fn state(self) -> DirectionState {
-        let Direction { blocked, held, taken, given, .. } = self.direction;
+        let Direction { blocked, held, taken, given, .. } = self.direction();
         DirectionState {
             taken: taken.load(Relaxed),
             given: given.load(Relaxed),
