@@ -1,6 +1,7 @@
 //! Policies made of policies: whoever was asked is told, and nobody else.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use crate::support::origin::mirrored;
@@ -138,6 +139,41 @@ fn whoever_asks_them() {
         let second = Arc::new((h.named('c'), h.named('d')));
         (Both((h.named('a'), h.named('b')), second), Wrapped(h.named('e')))
     });
+}
+
+/// Refuses every second time that it is asked.
+struct EverySecond(Named, AtomicUsize);
+
+impl Policy for EverySecond {
+    async fn admit(&self, request: &mut Request<'_>, client: &Client) -> Verdict {
+        match self.1.fetch_add(1, Relaxed) % 2 {
+            0 => self.0.admit(request, client).await,
+            _ => {
+                self.0.heard.0.lock().unwrap().0.push(self.0.name);
+                Verdict::Answer(Response::new(403, "no"))
+            }
+        }
+    }
+
+    fn ended(&self, record: &Record<'_>) {
+        self.0.ended(record);
+    }
+}
+
+/// One that is asked twice about a request, and the second time not whole, is told of both.
+#[test]
+fn the_same_one_in_two_places() {
+    let heard = Heard::default();
+    let shared = Arc::new((EverySecond(heard.named('a'), AtomicUsize::new(0)), heard.named('b')));
+    let serving = Serving::with((Arc::clone(&shared), shared));
+    let origin = Origin::answering(|_| ok("served"));
+    let mut client = serving.client();
+    for _ in 0..2 {
+        client.send(get(&origin.url("/-")));
+        assert_eq!(client.response("GET").status(), 403);
+        eventually("they are told", || heard.0.lock().unwrap().1.len() >= 3);
+        assert_eq!(heard.take(), ("aba".to_owned(), "aba".to_owned()));
+    }
 }
 
 /// What is behind a pointer is another policy than it was.
