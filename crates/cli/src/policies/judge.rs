@@ -11,6 +11,10 @@ use sluicegate_rules::{Denial, Host, LONGEST_PHRASE, Mode, Surroundings, Who};
 use crate::egress::{Egress, Judged, Logins, asked, challenges, dialled, has_logins};
 use crate::rules::Rules;
 
+/// The first line of a 407, also after a wrong login: the rest of the answer speaks of the rules alone.
+const NO_LOGIN: &str =
+    "No valid login came with this request; with one (Proxy-Authorization: Basic or Bearer) it may be allowed.";
+
 /// Who may go where, by the files.
 pub(crate) struct Judge {
     pub(super) egress: Arc<Egress>,
@@ -113,6 +117,7 @@ impl Judge {
 fn answer(status: u16, denial: &Denial, as_json: bool) -> Response {
     let (body, kind) = match as_json {
         true => (denial.json.clone(), "application/json"),
+        false if status == 407 => (format!("{NO_LOGIN}\n{}", denial.text), "text/plain; charset=utf-8"),
         false => (denial.text.clone(), "text/plain; charset=utf-8"),
     };
     Response::new(status, body)

@@ -117,6 +117,7 @@ fn a_client_that_is_asked_to_log_in_does_so_on_the_same_connection() {
     assert!(asked.starts_with("HTTP/1.1 407 sluicegate: no rule allows ci.test:"), "{asked}");
     assert!(asked.contains("\r\nProxy-Authenticate: Basic realm=\"sluicegate\", charset=\"UTF-8\"\r\n"), "{asked}");
     assert!(asked.contains("\r\nProxy-Authenticate: Bearer realm=\"sluicegate\"\r\n"), "{asked}");
+    assert!(asked.contains("\r\n\r\nNo valid login came with this request; "), "{asked}");
     assert!(ask(&bearer("token-one")).starts_with("HTTP/1.1 200 "));
 }
 
