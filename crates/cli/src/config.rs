@@ -133,7 +133,7 @@ fn closed_or_deliberate(address: std::net::SocketAddr, access: &Access) -> Resul
     let example = if address.is_ipv4() { "192.168.0.0/16" } else { "fd00::/8" };
     Err(format!(
         "--listen {address} can be reached by other machines; say which of them may use the proxy \
-         with --allow-client, for example --allow-client {example}"
+         with --allow-client, for example --allow-client {example}, or with clients = [\"{example}\"] in the file of --config"
     ))
 }
 

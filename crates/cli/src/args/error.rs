@@ -17,6 +17,7 @@ impl From<clap::Error> for EarlyExit {
     fn from(error: clap::Error) -> Self {
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Self::Help(error),
+            ErrorKind::InvalidSubcommand => Self::Mistake(meant_as_flag(&error).unwrap_or_else(|| rendered(&error))),
             ErrorKind::UnknownArgument => Self::Mistake(known_elsewhere(&error).unwrap_or_else(|| rendered(&error))),
             _ => Self::Mistake(rendered(&error)),
         }
@@ -26,7 +27,7 @@ impl From<clap::Error> for EarlyExit {
 /// Any text as one line that is safe on a terminal.
 pub(crate) fn one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let joined = lines.collect::<Vec<_>>().join("; ");
+    let joined = lines.collect::<Vec<_>>().join("; ").replace(":; ", ": ");
     joined.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
@@ -49,6 +50,18 @@ fn known_elsewhere(error: &clap::Error) -> Option<String> {
         _ => return None,
     };
     Some(format!("there is no {flag}; use {instead}; see --help"))
+}
+
+/// Which flag takes what was written without one.
+fn meant_as_flag(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let word = one_line(word);
+    let flag = match word.as_str() {
+        file if file.ends_with(".toml") => "--config",
+        port if port.parse::<u16>().is_ok() => "--port",
+        _ => return None,
+    };
+    Some(format!("there is no command {word}; write {flag} {word}; see --help"))
 }
 
 /// clap's message without its "error:", and without the usage that follows it.
@@ -85,6 +98,10 @@ mod tests {
             said(&["--head-timeout", "soon"]),
             "invalid value 'soon' for '--head-timeout <TIME>': it must be a time like 500ms, 30s, 5m or 1h, or off; see --help"
         );
+        assert_eq!(
+            said(&["--reverse-keep-host"]),
+            "the following required arguments were not provided: --reverse <PREFIX=ORIGIN>; see --help"
+        );
         for flag in ["--verbose", "-v", "-vv", "--verbose=1"] {
             assert!(
                 said(&[flag]).contains("; use --log-level info (or debug); see --help"),
@@ -92,6 +109,8 @@ mod tests {
                 said(&[flag])
             );
         }
+        assert_eq!(said(&["3128"]), "there is no command 3128; write --port 3128; see --help");
+        assert_eq!(said(&["egress.toml"]), "there is no command egress.toml; write --config egress.toml; see --help");
         assert!(said(&["--bind", "x"]).contains("; use --listen ADDRESS:PORT;"));
         assert!(!said(&["--listen", "a\nb\u{1b}[31m"]).contains(['\n', '\u{1b}']));
     }
