@@ -76,7 +76,7 @@ pub(crate) enum Instead {
         /// Files with the rules; may be repeated
         #[arg(long = "config", id = "rules", value_name = "FILE", required = true)]
         rules: Vec<PathBuf>,
-        /// Ask as this user [default: nobody by name]
+        /// Ask as this user [default: somebody without a name]
         #[arg(long = "as", value_name = "USER", conflicts_with = "from")]
         user: Option<String>,
         /// Ask as whoever comes from this address

@@ -41,7 +41,7 @@ impl Egress {
     /// Reads the files again. What needs a restart to be changed is named.
     ///
     /// # Errors
-    /// What is wrong with them; the rules of before stay in force.
+    /// What is wrong with them; the previous rules stay in force.
     pub(crate) fn reload(&self) -> Result<Option<String>, String> {
         let (old, new) = (self.rules(), file::load(&self.files)?);
         let settings = |rules: &Rules| {

@@ -127,7 +127,7 @@ impl fmt::Display for Explanation {
             Verdict::Reported => "reported (it passes, and enforce would deny it)",
             Verdict::Denied => "denied",
         };
-        writeln!(f, "{} as {}: {verdict}", self.ask, self.who.as_deref().unwrap_or("nobody by name"))?;
+        writeln!(f, "{} as {}: {verdict}", self.ask, self.who.as_deref().unwrap_or("somebody without a name"))?;
         writeln!(f, "  because {}", self.why)?;
         for entry in &self.entries {
             write!(f, "  {} \"{}\" at {}", entry.list, entry.text, entry.place)?;

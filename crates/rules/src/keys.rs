@@ -226,7 +226,7 @@ pub const KEYS: &[Key] = &[
         "who",
         Takes::Strings,
         r#"["ci"]"#,
-        "The users that the rule is for. Default: everybody, also who has no name.",
+        "The users that the rule is for. Default: everybody, including those without a name.",
     ),
     key(Table::Rule, "allow", Takes::Entries, r#"["pypi.org", ".crates.io"]"#, "Where they may go."),
     key(

@@ -35,7 +35,7 @@ pub struct Seen {
 /// What is to be added to a file, and what is not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Learnt {
-    /// Entries of `allow`, by who needs them; those of nobody by name stand at the top of the file, for all.
+    /// Entries of `allow`, by who needs them; those of whoever has no name stand at the top of the file, for all.
     pub allow: BTreeMap<Option<String>, Vec<String>>,
     /// Entries of `private`: guarded addresses that were dialled. Look at each of them twice.
     pub private: Vec<String>,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::host::{self, Host};
 
-/// Who asks: nobody by name, or a user of the rules that gave it out.
+/// Who asks: somebody without a name, or a user of the rules that gave it out.
 ///
 /// It is a number within those rules; after a reload, ask the new ones by name ([`crate::Rules::who`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

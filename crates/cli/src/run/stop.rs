@@ -120,7 +120,7 @@ pub(super) async fn supervise(
     }
 }
 
-/// Reads the files of --config again. That the rules of before stay is told also when quiet.
+/// Reads the files of --config again. That the previous rules stay is told also when quiet.
 fn reload(egress: &Egress, quiet: bool) {
     match egress.reload() {
         Ok(changed) => {
@@ -133,7 +133,7 @@ fn reload(egress: &Egress, quiet: bool) {
         }
         Err(told) => {
             say::line(told.trim_end());
-            say::line("warning: the files of --config have mistakes; the rules of before stay in force");
+            say::line("warning: the files of --config have mistakes; the previous rules stay in force");
         }
     }
 }

@@ -301,7 +301,7 @@ fn whoever_writes_a_file_can_look_at_it_first() {
         (&["POST", "http://evil.test/"], 1, "no rule allows evil.test:80"),
         (&["--as", "agent", "agents.test:443"], 0, "as agent: allowed"),
         (&["--from", "10.9.1.1", "https://agents.test"], 0, "as agent: allowed"),
-        (&["--from", "10.8.1.1", "https://agents.test"], 1, "as nobody by name: denied"),
+        (&["--from", "10.8.1.1", "https://agents.test"], 1, "as somebody without a name: denied"),
         (&["--as", "nobody", "https://agents.test"], 2, "there is no such user"),
         (&["agents.test"], 2, "it has neither a scheme nor a port"),
     ] {
@@ -372,7 +372,7 @@ fn rules_are_read_anew_and_bad_ones_leave_the_old_in_force() {
     assert!(passes(&proxy, "one.test") && !passes(&proxy, "two.test"));
     dir.write("egress.toml", "allow = ['**.two.test']");
     proxy.signal(Signal::HUP);
-    proxy.wait_for("the rules of before stay in force");
+    proxy.wait_for("the previous rules stay in force");
     assert!(proxy.said().contains("= write: allow = ['*.two.test']"), "{}", proxy.said());
     assert!(passes(&proxy, "one.test") && !passes(&proxy, "two.test"));
     dir.write("egress.toml", &rules("two.test"));
