@@ -94,7 +94,8 @@ impl Judge {
         // once more when it is dialled.
         if let (Host::Address(address), true, false) = (asked.host, decision.passes(), self.is_reverse) {
             let then = rules.decide_address(who, &asked, address, self.around(rules.mode(), client, address)?);
-            if !then.passes() || decision.holds() {
+            // What allows the name is why it goes on; of the address only what speaks against it counts.
+            if !then.passes() || decision.holds() && !then.holds() {
                 decision = then;
             }
         }

@@ -222,6 +222,14 @@ fn a_mode_says_what_becomes_of_verdicts() {
         assert!(line.contains(&format!("\"decision\":\"{decision}\"")), "{mode}: {line}");
         assert!(line.contains("\"who\":\"mine\""), "{mode}: {line}");
     }
+    // What allows it is told of an address that was asked for as of a name.
+    let file = format!("private = ['127.0.0.1:{port}']\n[[rule]]\nname = 'here'\nallow = ['127.0.0.1:{port}']");
+    let (mut proxy, _dir) = with_file(&file, &names, &flags);
+    assert_eq!(status(&proxy, &ways("127.0.0.1", port)[0]), "200");
+    proxy.stop();
+    let log = dir.read("log");
+    let line = log.lines().last().unwrap();
+    assert!(line.contains("\"rule\":\"here\"") && line.contains("\"reason\":\"allow\""), "{line}");
     // An address is judged too, and told of.
     let file = format!("mode = 'report'\nallow = ['ok.test:{port}']");
     let (mut proxy, _dir) = with_file(&file, &names, &flags);
