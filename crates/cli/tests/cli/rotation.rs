@@ -95,6 +95,7 @@ fn a_fifo_is_written_once_somebody_reads_it() {
     let (log, fifo) = (dir.path("log"), dir.path("fifo"));
     rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, 0o600.into()).unwrap();
     for rotated in [false, true] {
+        let mut early = 0;
         let mut proxy = Proxy::start(&["--access-log", if rotated { &log } else { &fifo }]);
         if rotated {
             proxy.get(&origin.url("/before"));
@@ -102,6 +103,12 @@ fn a_fifo_is_written_once_somebody_reads_it() {
             std::fs::rename(&log, dir.path("old")).unwrap();
             std::fs::rename(&fifo, &log).unwrap();
             proxy.signal(Signal::HUP);
+            // Until it has been taken, lines go to the old file.
+            eventually("the log is opened again", || {
+                assert!(proxy.get(&origin.url("/early")).ends_with("hello"));
+                early += 1;
+                proxy.said().contains("nobody reads the FIFO").then_some(())
+            });
         } else {
             proxy.wait_for("nobody reads the access log");
         }
@@ -113,9 +120,11 @@ fn a_fifo_is_written_once_somebody_reads_it() {
         let reader = std::thread::spawn(move || std::fs::read_to_string(path).unwrap());
         proxy.wait_for("the access log can be written again");
         proxy.stop();
-        let urls = |text: &str| (0..3).all(|n| text.contains(&format!("/{n} HTTP/1.1\" 200 ")));
         let text = reader.join().unwrap();
-        assert!(urls(&text) && text.lines().count() == 3, "{text}");
+        let all = if rotated { dir.read("old") + &text } else { text.clone() };
+        let count = |text: &str, path: &str| text.matches(&format!("/{path} HTTP/1.1\" 200 ")).count();
+        assert!((0..3).all(|n| count(&text, &n.to_string()) == 1), "{text}");
+        assert_eq!(count(&all, "early"), early, "{all}");
     }
 }
 
