@@ -155,9 +155,6 @@ mod tests {
         let answer = http::Response::builder().header("X", " \t2 3\t ").header("Y", " ").body("").unwrap();
         let answer = Response::from(answer);
         answer.check().unwrap();
-        let mut head = Vec::new();
-        answer.write_head(Some(0), false, false, &mut head);
-        let head = String::from_utf8(head).unwrap();
-        assert!(head.contains("\r\nx: 2 3\r\ny: \r\n"), "{head:?}");
+        assert_eq!(answer.fields(), b"x: 2 3\r\ny: \r\n");
     }
 }

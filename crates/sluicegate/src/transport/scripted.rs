@@ -51,6 +51,7 @@ impl Scripted {
     }
 
     /// From now on, a shutdown waits until all that was written has been read, as TLS does for room for its last words.
+    #[cfg(test)]
     pub(crate) fn let_say_goodbye(&self) {
         self.lock().says_goodbye = true;
     }
