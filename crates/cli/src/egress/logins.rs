@@ -97,7 +97,8 @@ impl Logins {
             let _permit = permit;
             verify(&secret, &hash)
         });
-        let is_right = verified.await.unwrap_or(false);
+        // What cannot be verified (no memory for it, no thread) is denied, and may be tried again.
+        let Ok(Some(is_right)) = verified.await else { return false };
         let remembered = &mut *self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.is_of(rules) {
             if remembered.known.len() >= REMEMBERED {
@@ -169,13 +170,19 @@ fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Both crates compare in constant time.
-fn verify(secret: &[u8], hash: &PasswordHash) -> bool {
+/// Whether it is the password; None if that cannot be told. Both crates compare in constant time.
+fn verify(secret: &[u8], hash: &PasswordHash) -> Option<bool> {
     match hash.scheme() {
-        Scheme::Argon2 => argon2::PasswordHash::new(hash.expose())
-            .is_ok_and(|hash| Argon2::default().verify_password(secret, &hash).is_ok()),
-        Scheme::Bcrypt => bcrypt::verify(secret, hash.expose()).unwrap_or(false),
-        _ => false,
+        Scheme::Argon2 => {
+            let hash = argon2::PasswordHash::new(hash.expose()).ok()?;
+            match Argon2::default().verify_password(secret, &hash) {
+                Ok(()) => Some(true),
+                Err(argon2::password_hash::Error::Password) => Some(false),
+                Err(_) => None,
+            }
+        }
+        Scheme::Bcrypt => bcrypt::verify(secret, hash.expose()).ok(),
+        _ => None,
     }
 }
 
@@ -191,8 +198,18 @@ mod tests {
             let text = format!("[users]\na = {{ password = \"{made}\" }}");
             let rules = Rules::read("t", &text).unwrap();
             let hash = rules.users().next().unwrap().1.password().unwrap().clone();
-            assert!(verify(secret.as_bytes(), &hash) && !verify(b"closed", &hash) && !verify(b"", &hash), "{made}");
+            let verified = [secret.as_bytes(), b"closed", b""].map(|secret| verify(secret, &hash));
+            assert_eq!(verified, [Some(true), Some(false), Some(false)], "{made}");
         }
+    }
+
+    /// It is neither right nor wrong, and nothing to remember.
+    #[test]
+    fn what_cannot_be_verified_is_not_told() {
+        let text = format!("[users]\na = {{ password = \"{}\" }}", argon2_of("open").replace("v=19", "v=18"));
+        let rules = Rules::read("t", &text).unwrap();
+        let hash = rules.users().next().unwrap().1.password().unwrap().clone();
+        assert_eq!(verify(b"open", &hash), None);
     }
 
     fn argon2_of(secret: &str) -> String {
