@@ -51,19 +51,25 @@ where
         let (proxy, hall) = (proxy.clone(), Arc::clone(&hall));
         tokio::spawn(async move {
             let Newcomer { stream, who, place } = newcomer;
-            let known = who.clone();
+            let came = Came(who.clone());
             // Boxed: who is served is not to remember how it came in.
             let shaking = async { Box::pin(hall.1.run(&flow, &proxy, || hall.0(stream, who))).await };
             match AssertUnwindSafe(shaking).catch_unwind().await {
                 Ok(Ok((stream, who))) => proxy.admit(stream, who, flow, place).await,
-                Ok(Err(fault)) => proxy.give_up(&known, &fault),
-                Err(_) => {
-                    proxy.worker.count_panic(&known);
-                    known.leave();
-                }
+                Ok(Err(fault)) => proxy.give_up(&came.0, &fault),
+                Err(_) => proxy.worker.count_panic(&came.0),
             }
         });
     })
+}
+
+/// A client as it came. Whoever waits for its end learns of it, also where a handshake has put another one in its place.
+struct Came(Client);
+
+impl Drop for Came {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
 }
 
 impl<P: Policy> Proxy<P> {

@@ -257,3 +257,24 @@ fn a_stop_waits_for_a_handshake_and_what_was_asked_behind_it() {
         assert!(until(&mut client, b"served").await.contains("\r\nConnection: close\r\n"));
     });
 }
+
+/// The handshake makes a client of its own, and somebody waits for the end of the one that it was given.
+#[test]
+fn whoever_was_put_out_of_its_place_has_gone_too() {
+    on_both(|| async {
+        let proxy = Proxy::new();
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let address = serving(&proxy, |serve| {
+            serve.handshake(move |tcp: TcpStream, client: Client| {
+                tell.send(client.gone()).unwrap();
+                async move { Ok((tcp, Client::new(client.address, client.listener))) }
+            })
+        })
+        .await;
+        let client = TcpStream::connect(address).await.unwrap();
+        let gone = told.recv().await.unwrap();
+        assert!(!gone.is_gone());
+        drop(client);
+        tokio::time::timeout(PATIENCE, gone).await.unwrap();
+    });
+}
