@@ -2,7 +2,6 @@
 //! client's own, and the one that is really dialled.
 
 mod guard;
-mod readings;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,6 +11,7 @@ use std::{fmt, io};
 
 use ipnet::IpNet;
 use sluicegate::{Client, Fault, is_local};
+use sluicegate_rules::carried;
 
 /// How many bits stand before the IPv4 address that an IPv6 address carries.
 const BEFORE_IPV4: u8 = 96;
@@ -68,7 +68,7 @@ impl Rules {
         }
         let destination = destination.to_canonical();
         self.judge(destination, None, is_guarded)?;
-        readings::carried(destination).try_for_each(|carried| self.judge(destination, Some(carried), is_guarded))
+        carried(destination).try_for_each(|carried| self.judge(destination, Some(carried), is_guarded))
     }
 
     /// Whether clients of this listener are kept from this machine and what belongs to it.

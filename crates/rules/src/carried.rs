@@ -18,6 +18,13 @@ pub(crate) const LENGTHS: [u8; 6] = [32, 40, 48, 56, 64, 96];
 /// Most that one address carries: NAT64 has six layouts, a prefix may be known besides, and the interface part be ISATAP's.
 const MOST: usize = 8;
 
+/// The IPv4 addresses that `address` may lead to, if it is an IPv6 address that carries some: a gateway, a relay or this
+/// machine's own kernel goes on to that one. One that merely maps an IPv4 address is that address: call this with what
+/// `to_canonical` returns.
+pub fn carried(address: IpAddr) -> impl Iterator<Item = Ipv4Addr> {
+    Carries::of(address, &[]).list.into_iter().flatten().map(|carried| carried.v4)
+}
+
 /// What an address carries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Carries {
@@ -168,5 +175,48 @@ mod tests {
         for address in ["::", "::1", "2606:4700::1111", "2001:db8::1", "fe80::1"] {
             assert!(carried(address, &[]).is_empty(), "{address}");
         }
+    }
+
+    fn found(address: &str) -> Vec<String> {
+        super::carried(address.parse().unwrap()).map(|v4| v4.to_string()).collect()
+    }
+
+    #[test]
+    fn an_address_carries_what_a_gateway_finds_in_it() {
+        for (address, v4) in [
+            ("::192.0.2.33", "192.0.2.33"),
+            ("::ffff:0:192.0.2.33", "192.0.2.33"),
+            ("64:ff9b::192.0.2.33", "192.0.2.33"),
+            ("2002:c000:221::1", "192.0.2.33"),
+            ("2001:db8::5efe:c000:221", "192.0.2.33"),
+            ("fe80::200:5efe:192.0.2.33", "192.0.2.33"),
+        ] {
+            assert_eq!(found(address), [v4], "{address}");
+        }
+        // RFC 4380 §4 has this example.
+        assert_eq!(found("2001:0:4136:e378:8000:63bf:3fff:fdd2"), ["65.54.227.120", "192.0.2.45"]);
+        for address in ["::", "::1", "2001:db8::192.0.2.33", "2001:1::1", "fd00::1", "192.0.2.33", "64:ff9a::1"] {
+            assert!(found(address).is_empty(), "{address}");
+        }
+    }
+
+    /// The table of RFC 6052 §2.4, under 64:ff9b:1::/48 and what is around it.
+    #[test]
+    fn every_layout_of_nat64_is_read() {
+        for address in [
+            "64:ff9b:c000:221::",
+            "64:ff9b:1c0:2:21::",
+            "64:ff9b:1:c000:2:2100::",
+            "64:ff9b:1:c0:0:221::",
+            "64:ff9b:1:0:c0:2:2100::",
+            "64:ff9b:1::192.0.2.33",
+            // The bits behind it say nothing.
+            "64:ff9b:1:c000:2:21ff:ffff:ffff",
+            "64:ff9b:1:77:c0:2:2101:203",
+        ] {
+            assert!(found(address).contains(&"192.0.2.33".to_owned()), "{address}: {:?}", found(address));
+        }
+        assert_eq!(found("64:ff9b::0.0.0.0"), ["0.0.0.0"]);
+        assert!(found("64:ff9b:1:808:8:800::").iter().all(|v4| !v4.starts_with("0.")));
     }
 }

@@ -71,6 +71,7 @@ pub mod docs;
 #[cfg(feature = "schema")]
 pub mod schema;
 
+pub use carried::carried;
 pub use check::Report;
 pub use decide::Surroundings;
 pub use decision::{Decision, Reason, Verdict};

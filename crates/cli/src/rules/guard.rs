@@ -2,30 +2,9 @@
 //! that run in it.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
-/// Where clouds answer with credentials, beside the link-local 169.254.0.0/16 and `fe80::/10`, as an address and the
-/// bits of it that count.
-const METADATA_V4: [Ipv4Addr; 3] = [
-    // Alibaba.
-    Ipv4Addr::new(100, 100, 100, 200),
-    // Azure: its wire server.
-    Ipv4Addr::new(168, 63, 129, 16),
-    // Oracle's classic cloud.
-    Ipv4Addr::new(192, 0, 0, 192),
-];
-const METADATA_V6: [(Ipv6Addr, u32); 5] = [
-    // Amazon: all that it serves in a network of one's own (254 the metadata, 23 the identities of pods).
-    (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0), 32),
-    // Google.
-    (Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254), 128),
-    // Scaleway.
-    (Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42), 128),
-    // Oracle.
-    (Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe), 128),
-    // Akamai (Linode).
-    (Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1), 128),
-];
+use sluicegate_rules::Class;
 
 /// Why an address is guarded, as the end of "10.0.0.5 is …". `is_local` is asked last, because it may fail.
 ///
@@ -66,13 +45,7 @@ fn is_link_local(address: IpAddr) -> bool {
 }
 
 fn is_metadata(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => METADATA_V4.contains(&v4),
-        IpAddr::V6(v6) => METADATA_V6.iter().any(|(at, bits)| {
-            let differing = v6.to_bits() ^ at.to_bits();
-            differing.leading_zeros() >= *bits
-        }),
-    }
+    Class::of(address) == Some(Class::Metadata)
 }
 
 /// Broadcast and multicast: no TCP goes there, and the kernel calls the first its own.
